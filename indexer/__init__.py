@@ -1,0 +1,1 @@
+"""A self-hosted on-chain indexer for real yield."""

@@ -1,0 +1,106 @@
+"""Many eth_calls at one block in few requests, through Multicall3 where it exists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
+
+from indexer.chain.lane import Request
+from indexer.chain.pool import Endpoints
+from indexer.chain.refusals import Reverted
+from indexer.errors import EndpointLied, TooMuch
+
+CHUNK = 250  # calls in one aggregate3: at 30,000 gas each, far below geth's default eth_call cap of 50 million
+AGGREGATE3 = bytes.fromhex("82ad56cb")  # aggregate3((address,bool,bytes)[]), github.com/mds1/multicall
+_ASKED, _TOLD = "(address,bool,bytes)[]", "(bool,bytes)[]"
+
+Call = tuple[bytes, bytes]  # contract (20 octets), calldata
+
+
+async def multicall(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
+    """What each call returns at that block (number or tag), in order; None for a revert or an empty answer.
+
+    Raises EndpointLied for an answer of another shape, NoEndpoint where the state is pruned everywhere, and as
+    Endpoints.call.
+    """
+    born = pool.chain.multicall3_block
+    if len(calls) < 2 or born is None or (isinstance(block, int) and block < born):
+        return await _singly(pool, calls, block)
+    parts = [calls[start : start + CHUNK] for start in range(0, len(calls), CHUNK)]
+    done = await asyncio.gather(*(_aggregate(pool, part, block) for part in parts))
+    return [answer for part in done for answer in part]
+
+
+async def _aggregate(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
+    if len(calls) == 1:
+        return await _singly(pool, calls, block)
+    try:
+        asked = AGGREGATE3 + encode([_ASKED], [[(contract, True, data) for contract, data in calls]])
+        question = _request((pool.chain.multicall3, asked), block)
+        told, _ = await pool.ask(*question, partial(_results, len(calls)))
+    except (Reverted, TooMuch):
+        half = len(calls) // 2
+        return await _aggregate(pool, calls[:half], block) + await _aggregate(pool, calls[half:], block)
+    if told is None:
+        return await _singly(pool, calls, block)
+    return await _confirm(pool, calls, block, told)
+
+
+async def _confirm(
+    pool: Endpoints, calls: Sequence[Call], block: int | str, results: Sequence[tuple[bool, bytes]]
+) -> list[bytes | None]:
+    """Failures without a reason are asked again one by one: a neighbour may have burnt their gas."""
+    answers = [data or None if good else None for good, data in results]
+    unsure = [number for number, (good, data) in enumerate(results) if not good and not data]
+    again = await _singly(pool, [calls[number] for number in unsure], block)
+    for number, answer in zip(unsure, again, strict=True):
+        answers[number] = answer
+    return answers
+
+
+async def _singly(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
+    answers = await pool.batch([_request(call, block) for call in calls])
+    results: list[bytes | None] = []
+    for answer in answers:
+        if isinstance(answer, bytes):
+            results.append(_octets(answer) or None)
+        elif isinstance(answer, Reverted):
+            results.append(None)
+        else:
+            raise answer
+    return results
+
+
+def _request(call: Call, block: int | str) -> Request:
+    contract, data = call
+    at = hex(block) if isinstance(block, int) else block
+    return "eth_call", [{"to": "0x" + contract.hex(), "data": "0x" + data.hex()}, at]
+
+
+def _octets(answer: bytes) -> bytes:
+    try:
+        text = msgspec.json.decode(answer, type=str)
+        if text[:2] != "0x":
+            raise ValueError(text)
+        return bytes.fromhex(text[2:])
+    except (msgspec.MsgspecError, ValueError):
+        raise EndpointLied(f"eth_call should give hex octets, not {answer[:80]!r}; ask another endpoint.") from None
+
+
+def _results(count: int, answer: bytes) -> list[tuple[bool, bytes]] | None:
+    """Success and data of each call; None if Multicall3 is not at that address at that block."""
+    told = _octets(answer)
+    if not told:
+        return None
+    try:
+        (results,) = decode([_TOLD], told)
+    except (DecodingError, OverflowError):
+        results = ()
+    if len(results) != count:
+        raise EndpointLied(f"Multicall3 answered {len(results)} of {count} calls; ask another endpoint.")
+    return list(results)

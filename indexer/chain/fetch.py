@@ -1,0 +1,161 @@
+"""Reading the logs of a span: question sizes follow the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from indexer.chain.limits import Limits
+from indexer.chain.logs import NO_TIME, Answer, LogKey, merge, parse, take
+from indexer.chain.planner import Shape
+from indexer.chain.pool import Endpoints
+from indexer.chain.times import block_times
+from indexer.decode.columns import Raw
+from indexer.errors import EndpointUnusable, TooMuch
+from indexer.model import Span
+
+FIRST_BLOCKS = 2_000  # what nearly every provider answers
+LOGS_WANTED = 10_000  # enough to make the cost of a request small, few enough for every provider's limit
+
+
+RANGE_LOGS = 20_000  # small enough to hold several ranges in memory, large enough for COPY
+RANGE_QUESTIONS = 32  # where an endpoint's ranges are short, one commit still takes many answers
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many blocks to ask for next, learned from the answers to one shape."""
+
+    blocks: int = FIRST_BLOCKS
+    last: tuple[int, int] = (FIRST_BLOCKS, LOGS_WANTED)  # blocks and logs of the last answer
+
+    def range_blocks(self, limits: Limits) -> int:
+        """Blocks of a range to commit at once: RANGE_LOGS logs at the density seen, in at most RANGE_QUESTIONS."""
+        blocks, logs = self.last
+        fitting = self.blocks if logs == 0 else blocks * RANGE_LOGS // logs
+        return max(1, min(max(fitting, self.size(limits)), self.size(limits) * RANGE_QUESTIONS))
+
+    def size(self, limits: Limits) -> int:
+        """Blocks of the next question."""
+        return max(1, min(self.blocks, limits.max_blocks if limits.max_blocks is not None else self.blocks))
+
+    def saw(self, asked: int, logs: int, limits: Limits) -> None:
+        """Aim at LOGS_WANTED (or nine tenths of the endpoint's limit) from the density seen, growing fourfold at most."""
+        self.last = (asked, logs)
+        wanted = LOGS_WANTED if limits.max_logs is None else min(LOGS_WANTED, limits.max_logs * 9 // 10)
+        fitting = asked * 4 if logs == 0 else max(1, asked * wanted // logs)
+        self.blocks = max(1, min(fitting, max(asked, self.blocks) * 4))
+
+    def refused(self, asked: int, refusal: TooMuch) -> None:
+        """Ask for less: what the endpoint offered, or half."""
+        offered = refusal.suggested
+        fitting = offered[1] - offered[0] + 1 if offered is not None else 0
+        self.blocks = fitting if 0 < fitting < asked else max(1, asked // 2)
+
+
+@dataclass(slots=True)
+class Logs:
+    """All logs of a span that some shapes asked for. octets: of the answers; endpoint: host that answered last."""
+
+    groups: dict[LogKey, Raw] = field(default_factory=dict)
+    received: int = 0
+    octets: int = 0
+    anchor: tuple[int, bytes] | None = None
+    endpoint: str = ""
+
+
+class Fetcher:
+    """Reads spans for a fixed set of shapes of one chain."""
+
+    def __init__(self, pool: Endpoints, wanted: Sequence[Shape], first_blocks: int = FIRST_BLOCKS) -> None:
+        self.pool = pool
+        self._paces = {shape: Pace(first_blocks) for shape in wanted}
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks the densest shape would ask for next."""
+        return min(pace.size(self.pool.limits) for pace in self._paces.values())
+
+    @property
+    def range_blocks(self) -> int:
+        """How many blocks to read and commit at once."""
+        return min(pace.range_blocks(self.pool.limits) for pace in self._paces.values())
+
+    async def read(self, span: Span, *, timed: bool = True) -> Logs:
+        """Every log of the span, with its time if wanted. Raises what the endpoints raise once they are exhausted."""
+        logs = Logs()
+        parts: dict[LogKey, list[Raw]] = {}
+        for shape, pace in self._paces.items():
+            most = self.pool.limits.max_addresses
+            for part in [shape] if most is None else shape.split(most):
+                await self._read_shape(part, pace, span, logs, parts)
+        groups = {key: merge(raws) for key, raws in parts.items()}
+        if timed:
+            groups = await self._timed(groups)
+        logs.groups = {key: _sorted(raw) for key, raw in groups.items()}
+        return logs
+
+    async def _read_shape(
+        self, shape: Shape, pace: Pace, span: Span, logs: Logs, parts: dict[LogKey, list[Raw]]
+    ) -> None:
+        first = span.first
+        while first <= span.last:
+            asked = Span(first, min(span.last, first + pace.size(self.pool.limits) - 1))
+            try:
+                answer, logs.endpoint = await self._ask(shape, asked)
+            except TooMuch as refusal:
+                if refusal.too_many_addresses and shape.emitters is not None and len(shape.emitters) > 1:
+                    for half in shape.split((len(shape.emitters) + 1) // 2):
+                        await self._read_shape(half, pace, Span(first, span.last), logs, parts)
+                    return
+                if len(asked) == 1:
+                    raise EndpointUnusable(
+                        f"{self.pool.chain.name} block {first}: the endpoint refuses even one block ({refusal}). "
+                        "Use another endpoint."
+                    ) from refusal
+                pace.refused(len(asked), refusal)
+                continue
+            pace.saw(len(asked), answer.logs, self.pool.limits)
+            first = asked.last + 1
+            _add(logs, parts, answer)
+
+    async def _ask(self, shape: Shape, span: Span) -> tuple[Answer, str]:
+        answer, endpoint = await self.pool.ask(
+            "eth_getLogs", [shape.filter(span)], lambda body: parse(body, span)
+        )
+        return answer, endpoint.name
+
+    async def _timed(self, groups: dict[LogKey, Raw]) -> dict[LogKey, Raw]:
+        """Fills in the times that the endpoint's logs did not carry."""
+        lacking = [raw.where.block[raw.where.time == NO_TIME] for raw in groups.values()]
+        blocks = np.unique(np.concatenate(lacking)) if lacking else np.zeros(0, np.int64)
+        if not len(blocks):
+            return groups
+        times = await block_times(self.pool, blocks)
+        return {key: _with_times(raw, blocks, times) for key, raw in groups.items()}
+
+
+def _add(logs: Logs, parts: dict[LogKey, list[Raw]], answer: Answer) -> None:
+    logs.received += answer.logs
+    logs.octets += answer.octets
+    if answer.anchor is not None and (logs.anchor is None or answer.anchor[0] >= logs.anchor[0]):
+        logs.anchor = answer.anchor
+    for key, raw in answer.groups.items():
+        parts.setdefault(key, []).append(raw)
+
+
+def _with_times(raw: Raw, blocks: np.ndarray, times: np.ndarray) -> Raw:
+    known = raw.where.time != NO_TIME
+    at = np.minimum(np.searchsorted(blocks, raw.where.block), len(blocks) - 1)
+    return replace(raw, where=replace(raw.where, time=np.where(known, raw.where.time, times[at])))
+
+
+def _sorted(raw: Raw) -> Raw:
+    """Chain order without doubles: two shapes, or two address lists, may have asked for the same log."""
+    place = (raw.where.block << 24) + raw.where.log_index
+    if (np.diff(place) > 0).all():
+        return raw
+    _, order = np.unique(place, return_index=True)
+    return take(raw, order)

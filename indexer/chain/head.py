@@ -1,0 +1,147 @@
+"""Block headers: one, many, and the last final one; each checked for shape and against the question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from indexer.chain.pool import Endpoints
+from indexer.chain.refusals import TagUnsupported
+from indexer.chain.rpc import quantity
+from indexer.errors import EndpointFailed, EndpointLied, IndexerError
+
+_HASH = re.compile(r"0[xX][0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the indexer keeps of a block; hashes are 32 octets, time is UTC seconds since 1970."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    time: int
+
+
+async def header(pool: Endpoints, block: int | str) -> Header | None:
+    """The header of a block by number, tag (`latest`) or 0x hash; None where the node knows no such block.
+
+    Raises EndpointLied for an answer of another shape or block, TagUnsupported, and as Endpoints.call.
+    """
+    method, params = _question(block)
+    found, _ = await pool.ask(method, params, partial(_read, block))
+    return found
+
+
+async def headers(pool: Endpoints, blocks: Sequence[int]) -> list[Header]:
+    """The headers of these blocks, in their order, in JSON-RPC batches.
+
+    Raises EndpointFailed for a block that no endpoint has, and as `header`.
+    """
+    answers = await pool.batch([_question(block) for block in blocks])
+    return [await _settle(pool, block, answer) for block, answer in zip(blocks, answers, strict=True)]
+
+
+async def finalized(pool: Endpoints) -> Header:
+    """The last final block: by the `finalized` tag, else the chain's confirmations below the newest block.
+
+    Raises EndpointLied where no endpoint's answer is at or below its own newest block, and at or above the last
+    answer given, which is kept in pool.final_seen.
+    """
+    questions = [_question("finalized"), _question("latest")]
+    try:
+        final, _ = await pool.together(questions, partial(_final, pool.final_seen))
+    except TagUnsupported:
+        final = None
+    final = final if final is not None else await _confirmed(pool)
+    if pool.final_seen is None or final.number > pool.final_seen[0]:
+        pool.final_seen = (final.number, final.hash)
+    return final
+
+
+async def _confirmed(pool: Endpoints) -> Header:
+    newest, _ = await pool.ask(*_question("latest"), partial(_known, "latest"))
+    number = max(0, newest.number - pool.chain.confirmations, *(pool.final_seen or ())[:1])
+    deep, _ = await pool.ask(*_question(number), partial(_known, number))
+    _not_before(deep, pool.final_seen)
+    return deep
+
+
+async def _settle(pool: Endpoints, block: int, answer: bytes | IndexerError) -> Header:
+    """The header in a batch's answer; where it is none, the block is asked for once more by itself."""
+    if isinstance(answer, bytes):
+        try:
+            return _known(block, answer)
+        except (EndpointLied, EndpointFailed):
+            pass
+    found, _ = await pool.ask(*_question(block), partial(_known, block))
+    return found
+
+
+def _final(seen: tuple[int, bytes] | None, answers: list[bytes]) -> Header | None:
+    final = _read("finalized", answers[0])
+    if final is None:
+        return None
+    newest = _known("latest", answers[1])
+    if final.number > newest.number:
+        raise EndpointLied(
+            f"finalized block {final.number} is above the newest, {newest.number}; ask another endpoint."
+        )
+    _not_before(final, seen)
+    return final
+
+
+def _not_before(final: Header, seen: tuple[int, bytes] | None) -> None:
+    if seen is None or final.number > seen[0] or (final.number, final.hash) == seen:
+        return
+    was, now = f"{seen[0]} ({seen[1].hex()[:8]})", f"{final.number} ({final.hash.hex()[:8]})"
+    raise EndpointLied(f"the finalized block went from {was} back to {now}; ask another endpoint.")
+
+
+def _question(block: int | str) -> tuple[str, list[object]]:
+    if isinstance(block, str) and _HASH.fullmatch(block):
+        return "eth_getBlockByHash", [block, False]
+    return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, False]
+
+
+def _known(block: int | str, answer: bytes) -> Header:
+    found = _read(block, answer)
+    if found is None:
+        raise EndpointFailed(f"block {block} is unknown to this node, it may be behind; ask another endpoint.")
+    return found
+
+
+def _read(block: int | str, answer: bytes) -> Header | None:
+    """The header in the JSON text of a block; raises EndpointLied if it is another block or no block at all."""
+    try:
+        fields = msgspec.json.decode(answer)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        raise EndpointLied(f"block {block} came as broken JSON; ask another endpoint.") from None
+    if fields is None:
+        return None
+    if not isinstance(fields, Mapping):
+        raise EndpointLied(f"block {block} came as {type(fields).__name__}, not an object; ask another endpoint.")
+    found = Header(
+        number=quantity(fields.get("number"), f"number of block {block}"),
+        hash=_hash(fields.get("hash"), f"hash of block {block}"),
+        parent_hash=_hash(fields.get("parentHash"), f"parentHash of block {block}"),
+        time=quantity(fields.get("timestamp"), f"timestamp of block {block}"),
+    )
+    asked = block.lower() if isinstance(block, str) else block
+    if asked not in (found.number, "0x" + found.hash.hex()) and not _is_tag(block):
+        raise EndpointLied(f"asked for block {block}, got {found.number}; ask another endpoint.")
+    return found
+
+
+def _is_tag(block: int | str) -> bool:
+    return isinstance(block, str) and not _HASH.fullmatch(block)
+
+
+def _hash(value: object, what: str) -> bytes:
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise EndpointLied(f"{what} should be 32 octets in hex, not {str(value)[:80]!r}; ask another endpoint.")
+    return bytes.fromhex(value[2:])

@@ -1,0 +1,69 @@
+"""One request serves many: subscriptions grouped into the fewest eth_getLogs filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from indexer.decode.signature import parse_event
+from indexer.errors import BadInput
+from indexer.model import Address, Span, Subscription
+
+# Transfer is most of what a chain emits: asked for from any contract it would fetch everything to keep little.
+_NEVER_UNBOUND = parse_event("Transfer(address indexed from, address indexed to, uint256 value)").topic0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A filter without its block range. emitters None: any contract. topics: alternatives by position, None: any."""
+
+    emitters: tuple[Address, ...] | None
+    topics: tuple[tuple[bytes, ...] | None, ...]
+
+    def filter(self, span: Span) -> dict[str, object]:
+        """The parameter of eth_getLogs for a span."""
+        question: dict[str, object] = {"fromBlock": hex(span.first), "toBlock": hex(span.last)}
+        if self.emitters is not None:
+            question["address"] = [_hex(emitter) for emitter in self.emitters]
+        question["topics"] = [None if values is None else [_hex(value) for value in values] for values in self.topics]
+        return question
+
+    def split(self, most: int) -> list[Shape]:
+        """The same question in parts of at most `most` emitters."""
+        if self.emitters is None or len(self.emitters) <= most:
+            return [self]
+        parts = [self.emitters[start : start + most] for start in range(0, len(self.emitters), most)]
+        return [Shape(part, self.topics) for part in parts]
+
+
+def shapes(subscriptions: Iterable[Subscription]) -> list[Shape]:
+    """The fewest filters that answer all subscriptions without asking for much that nobody wants.
+
+    Subscriptions merge if they are alike in what binds them: any contract or named ones, and the same constrained
+    topic positions. A rare event joins a filter for any contract. Raises BadInput for Transfer from any contract.
+    """
+    wanted = list(subscriptions)
+    unbound = any(one.emitters is None for one in wanted)
+    groups: dict[tuple[bool, tuple[int, ...]], list[Subscription]] = {}
+    for one in wanted:
+        if one.emitters is None and parse_event(one.event).topic0 == _NEVER_UNBOUND:
+            raise BadInput(f"{one.event} cannot be asked of any contract: name the token in the manifest.")
+        loose = one.emitters is None or (one.rare and unbound and not one.topics)
+        groups.setdefault((loose, tuple(sorted(one.topics))), []).append(one)
+    return [_merged(loose, members) for (loose, _), members in sorted(groups.items(), key=lambda item: item[0])]
+
+
+def _merged(loose: bool, members: list[Subscription]) -> Shape:
+    emitters = None if loose else tuple(sorted({emitter for one in members for emitter in one.emitters or ()}))
+    topic0 = tuple(sorted({parse_event(one.event).topic0 for one in members}))
+    return Shape(emitters, (topic0, *_further([one.topics for one in members])))
+
+
+def _further(constraints: list[Mapping[int, tuple[bytes, ...]]]) -> list[tuple[bytes, ...] | None]:
+    last = max((position for topics in constraints for position in topics), default=0)
+    values = [{value for topics in constraints for value in topics.get(at, ())} for at in range(1, last + 1)]
+    return [tuple(sorted(found)) or None for found in values]
+
+
+def _hex(octets: bytes) -> str:
+    return "0x" + octets.hex()

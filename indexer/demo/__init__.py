@@ -1,0 +1,1 @@
+"""The packaged demo chain and the small RPC server that serves it."""

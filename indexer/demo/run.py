@@ -1,0 +1,44 @@
+"""`indexer demo`: the packaged chain, served on loopback and indexed as any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from rich.console import Console
+
+from indexer import app
+from indexer.demo.server import demo_node
+from indexer.publish.report import protocol_table
+from indexer.settings import Settings, load_settings
+from indexer.watch.bar import shown
+
+DATABASE = "demo"
+
+
+def demo_settings(given: Mapping[str, Any]) -> Settings:
+    """Settings of the demo: nothing from files, only what the command line gives."""
+    return load_settings(None, {**given, "protocols": [], "start": 0})
+
+
+async def run_demo(settings: Settings, console: Console) -> None:
+    """Indexes the demo chain, prints what each protocol earned and printed, and says where the rows are."""
+    folder = files("indexer.demo")
+    async with demo_node() as url:
+        chain = {"rpc": [url], "chain_id": 31337, "block_ms": 1_000_000, "multicall3": MULTICALL3}
+        settings = settings.model_copy(update={"chains": load_settings(None, {"chains": {"demo": chain}}).chains})
+        manifests = [file for file in (folder / "protocols").iterdir() if file.name.endswith(".toml")]
+        known = app.catalogue(settings, sorted(manifests, key=lambda file: file.name), [folder / "tokens.toml"])
+        async with app.ledger(settings, DATABASE) as database:
+            run, closed = app.Run(), asyncio.Event()
+            with shown(run, console, until=closed):
+                await app.up(settings, known, database, run, once=True, on_close=closed.set)
+            console.print(await protocol_table(database, run.protocols))
+    where = "the given database" if settings.database is not None else f"the embedded Postgres in {settings.data_dir}"
+    console.print(f"The rows are in {where}, database {DATABASE}. Look at them with:", highlight=False, soft_wrap=True)
+    console.print('  indexer sql --demo "SELECT day, protocol, fees_usd, incentives_usd, real_share FROM yield_daily ORDER BY 1, 2"', markup=False, highlight=False, soft_wrap=True)
+
+
+MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"

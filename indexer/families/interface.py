@@ -1,0 +1,71 @@
+"""What a family is: which events it reads, and pure functions from decoded logs and their context to flows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from indexer.model import Address, Basis, Batch, Classified, Context, Kind, Member, Step, Subscription
+
+Contracts = Mapping[str, tuple[Address, ...]]
+Batches = Mapping[str, Batch]  # by the event signature the family subscribed with
+Answer = tuple[Any, ...] | None  # decoded outputs of an eth_call, None where it reverted
+
+
+class Arity(StrEnum):
+    """How many addresses a manifest gives for a contract role."""
+
+    ONE = "exactly one"
+    MANY = "one or more"
+    OPTIONAL = "at most one"
+    ANY = "any number"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value that events change: at any block it is what the last `event` set, and `initial` before the first.
+
+    function: the eth_call (with outputs) that shows it as of a block, for endpoints whose history of events is dear.
+    """
+
+    name: str
+    event: str
+    initial: tuple[int, ...]
+    function: str
+
+
+class Family(Protocol):
+    """Contracts that behave alike. Everything here is pure: no I/O, no clock, no floats.
+
+    kinds: the kinds of flow it recognises, each with the bases on which it sees them.
+    """
+
+    name: str
+    version: int
+    contracts: Mapping[str, Arity]
+    kinds: Mapping[Kind, tuple[Basis, ...]]
+    questions: Sequence[str]
+    parameters: Sequence[Parameter]
+
+    def subscriptions(self, contracts: Contracts) -> tuple[Subscription, ...]:
+        """The events a deployment at these contracts wants."""
+
+    def anchor(self, contracts: Contracts) -> Address | None:
+        """The contract that decides who is a member where emitters are not bound, e.g. the factory."""
+
+    def announced(self, batches: Batches) -> list[Member]:
+        """Members that the logs themselves announce, e.g. PoolCreated."""
+
+    def admit(self, contracts: Contracts, answers: Sequence[Answer]) -> dict[str, int | bytes] | None:
+        """Facts of an unknown emitter from its answers to `questions`, or None if it is not ours."""
+
+    def steps(self, batches: Batches) -> list[Step]:
+        """Parameter changes that the logs tell."""
+
+    def observed(self, parameter: str, answer: Answer) -> tuple[int, ...]:
+        """A parameter's values from its eth_call's outputs; the initial ones where the call reverted."""
+
+    def classify(self, contracts: Contracts, batches: Batches, context: Context) -> Classified:
+        """Flows and trades of the members' logs; logs of contracts that context does not know are left out."""

@@ -1,0 +1,113 @@
+"""Closing: dirty days that are over are summed into flow_daily, valued, and shown by yield_daily."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from indexer.ledger.connect import Connection, Database
+from indexer.ledger.rows import add_digests
+from indexer.ledger.sql import query
+from indexer.model import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Blocks with flows nearest to a midnight; None where the ledger has none on the days beside it."""
+
+    before: int | None
+    after: int | None
+
+
+async def held_blocks(database: Database, chain_id: int) -> list[Span]:
+    """Merged spans that any deployment of the chain holds."""
+    rows = await database.fetch(query("held_blocks"), chain_id)
+    return [Span(row["first_block"], row["last_block"]) for row in rows]
+
+
+async def day_starts(database: Database, chain_id: int) -> dict[date, int]:
+    """First blocks of days, where known."""
+    return {row["day"]: row["block_number"] for row in await database.fetch(query("day_starts"), chain_id)}
+
+
+async def neighbours(database: Database, chain_id: int, day: date) -> Neighbours:
+    """The flows nearest to the start of a day."""
+    row = (await database.fetch(query("day_neighbours"), chain_id, day))[0]
+    return Neighbours(row["before"], row["after"])
+
+
+async def put_day_start(database: Database, chain_id: int, day: date, block: int) -> None:
+    """Records the first block of a day."""
+    await database.fetch(query("put_day_start"), chain_id, day, block)
+
+
+async def close_days(database: Database, chain_id: int, today: date) -> list[date]:
+    """Sums every dirty day before `today` whose bounds are known; the days closed."""
+    await database.fetch(query("mark_unclosed"), chain_id)
+    closed = []
+    for row in await database.fetch(query("dirty_days"), chain_id, today):
+        if await _close_day(database, chain_id, row["day"], row["deployments"]):
+            closed.append(row["day"])
+    return closed
+
+
+async def value_days(database: Database, chain_id: int, min_liquidity_usd: int) -> list[date]:
+    """Prices and protocol figures of every day that closing touched, oldest first; the days valued."""
+    days = [row["day"] for row in await database.fetch(query("dirty_values"), chain_id)]
+    for day in days:
+        await _value_day(database, chain_id, day, min_liquidity_usd)
+    return days
+
+
+async def refresh(database: Database) -> None:
+    """Shows the closed days in yield_daily."""
+    await database.fetch(query("refresh"))
+
+
+async def _close_day(database: Database, chain_id: int, day: date, deployments: Sequence[str]) -> bool:
+    async def work(connection: Connection) -> bool:
+        await connection.execute(query("lock_closing"), chain_id)
+        bounds = [row["block_number"] for row in await connection.fetch(query("day_bounds"), chain_id, day)]
+        if len(bounds) < 2:
+            return False
+        first, following = sorted(bounds)
+        place = (chain_id, day, list(deployments))
+        await connection.execute(query("clear_dirty_days"), *place)
+        await connection.execute(query("drop_flow_daily"), *place)
+        await connection.execute(query("sum_flow_daily"), *place, first, following)
+        await connection.execute(query("drop_trade_daily"), *place)
+        await connection.execute(query("sum_trade_daily"), *place)
+        await _put_deployment_days(connection, place, first, following)
+        await connection.execute(query("mark_dirty_value"), chain_id, day)
+        return True
+
+    return await database.transaction(work)
+
+
+async def _put_deployment_days(
+    connection: Connection, place: tuple[int, date, list[str]], first: int, following: int
+) -> None:
+    chain_id, day, deployments = place
+    parts: dict[str, list[tuple[int, bytes]]] = {name: [] for name in deployments}
+    for row in await connection.fetch(query("range_digests"), *place):
+        parts[row["deployment"]].append((row["flows"], row["digest"]))
+    for name, found in parts.items():
+        flows, digest = sum(count for count, _ in found), add_digests(digest for _, digest in found)
+        await connection.execute(
+            query("put_deployment_day"), chain_id, name, day, flows, digest, first, following
+        )
+
+
+async def _value_day(database: Database, chain_id: int, day: date, min_liquidity_usd: int) -> None:
+    async def work(connection: Connection) -> None:
+        await connection.execute(query("lock_closing"), chain_id)
+        await connection.execute(query("drop_prices"), chain_id, day)
+        await connection.execute(query("put_pegs"), chain_id, day)
+        for quotes in (True, False):
+            await connection.execute(query("put_pool_prices"), chain_id, day, min_liquidity_usd, quotes)
+        for statement in ("drop_protocol_parts", "put_protocol_parts", "drop_protocol_days", "put_protocol_days"):
+            await connection.execute(query(statement), chain_id, day)
+        await connection.execute(query("clear_dirty_value"), chain_id, day)
+
+    await database.transaction(work)

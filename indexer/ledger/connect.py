@@ -1,0 +1,109 @@
+"""Connections: a pool with our settings, errors by meaning, transactions that are tried again when that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from indexer.errors import DatabaseUnusable
+
+Result = TypeVar("Result")
+Connection = asyncpg.pool.PoolConnectionProxy  # the only form in which connections are handed out
+
+OLDEST = 14  # multiranges, and what else the SQL uses, came with Postgres 14
+RECOVERY = 30  # seconds a database may be away before the run gives up
+
+# What goes by itself: the same transaction may succeed when tried again.
+TRANSIENT = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, pool: asyncpg.Pool, recovery: int = RECOVERY) -> None:
+        self.pool = pool
+        self._recovery = recovery
+
+    @classmethod
+    async def open(cls, url: str, *, size: int = 8, recovery: int = RECOVERY) -> Database:
+        """Connects and checks the server. Raises DatabaseUnusable; the URL is never part of the message."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                init=_prepare,
+                server_settings={"application_name": "indexer", "timezone": "UTC", "jit": "off"},
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise DatabaseUnusable(
+                f"The database cannot be reached ({_sentence(error)}). Check its URL, or leave it out for the embedded one."
+            ) from None
+        version = (await pool.fetchval("SHOW server_version_num")) or "0"
+        if int(version) < OLDEST * 10_000:
+            await pool.close()
+            raise DatabaseUnusable(f"Postgres {int(version) // 10_000} is too old: {OLDEST} or newer is needed.")
+        return cls(pool, recovery)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.pool.close()
+
+    async def transaction(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Runs `work` in one transaction, again from its start after a fault that goes by; work must allow that."""
+        async for attempt in self._attempts():
+            with attempt:
+                async with self.pool.acquire() as connection, connection.transaction():
+                    return await work(connection)
+        raise AssertionError("unreachable: tenacity raises the last error")
+
+    async def fetch(self, text: str, *values: object) -> list[asyncpg.Record]:
+        """Rows of a query, asked again after a fault that goes by."""
+        async for attempt in self._attempts():
+            with attempt:
+                rows: list[asyncpg.Record] = await self.pool.fetch(text, *values)
+                return rows
+        raise AssertionError("unreachable: tenacity raises the last error")
+
+    def _attempts(self) -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception_type(TRANSIENT),
+            wait=wait_random_exponential(multiplier=0.1, max=2),
+            stop=stop_after_delay(self._recovery),
+            reraise=True,
+        )
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="text",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=_from_json,
+    )
+
+
+def _from_json(text: str) -> Any:
+    return msgspec.json.decode(text)
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

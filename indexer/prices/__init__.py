@@ -1,0 +1,1 @@
+"""Dollar prices of tokens, each with its source and age."""

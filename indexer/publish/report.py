@@ -1,0 +1,32 @@
+"""The table at the end of a run: what each protocol earned and what it printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from rich.table import Table
+
+from indexer.ledger.connect import Database
+from indexer.ledger.sql import query
+
+_DOLLARS = ("fees_usd", "supply_side_usd", "revenue_usd", "incentives_usd", "earnings_usd")
+
+
+async def protocol_table(database: Database, protocols: Sequence[str]) -> Table:
+    """Totals over all closed days, one row per chain and protocol; a dash where the ledger does not know."""
+    table = Table(title="Closed days, in dollars", caption="- unknown   real share: fees to the supply side / (these + incentives)")
+    for heading in ("protocol", "chain", "days"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("fees", "supply side", "revenue", "incentives", "earnings", "real share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in await database.fetch(query("protocol_totals"), list(protocols)):
+        figures = [dollars(row[name]) for name in _DOLLARS]
+        share = "-" if row["real_share"] is None else f"{row['real_share'] * 100:.1f} %"
+        table.add_row(row["protocol"], row["chain"], str(row["days"]), *figures, share)
+    return table
+
+
+def dollars(value: Decimal | None) -> str:
+    """Whole cents with separators, a dash for unknown."""
+    return "-" if value is None else f"{value:,.2f}"

@@ -1,0 +1,30 @@
+"""Arithmetic of runs of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from indexer.model import Span
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same blocks as the fewest spans, in order."""
+    result: list[Span] = []
+    for span in sorted(spans):
+        if result and span.first <= result[-1].last + 1:
+            result[-1] = Span(result[-1].first, max(result[-1].last, span.last))
+        else:
+            result.append(span)
+    return result
+
+
+def missing(wanted: Span, held: Iterable[Span]) -> list[Span]:
+    """The blocks of `wanted` that no span of `held` has, in order."""
+    result, first = [], wanted.first
+    for span in merged(held):
+        if span.last < first or span.first > wanted.last:
+            continue
+        if span.first > first:
+            result.append(Span(first, span.first - 1))
+        first = span.last + 1
+    return [*result, Span(first, wanted.last)] if first <= wanted.last else result

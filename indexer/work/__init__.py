@@ -1,0 +1,1 @@
+"""The loops that move blocks from chain to ledger."""

@@ -1,0 +1,67 @@
+"""Closing what is over: finds where days begin, then sums, values and shows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from indexer.chain.head import Header, header
+from indexer.chain.pool import Endpoints
+from indexer.chain.times import first_block_at
+from indexer.errors import EndpointFailed
+from indexer.ledger import closing
+from indexer.ledger.connect import Database
+from indexer.model import Span
+
+DAY = 86_400
+
+
+async def close_chain(pool: Endpoints, database: Database, final: Header, min_liquidity_usd: int) -> list[date]:
+    """Closes and values every touched day that ended before the final head; the days valued.
+
+    min_liquidity_usd: whole dollars that a pool must hold on its quote side to tell a price.
+    """
+    chain_id = pool.chain.chain_id
+    for span in await closing.held_blocks(database, chain_id):
+        await _find_days(pool, database, span, final)
+    await closing.close_days(database, chain_id, day_of(final.time))
+    return await closing.value_days(database, chain_id, min_liquidity_usd)
+
+
+def day_of(time: int) -> date:
+    """UTC day of UTC seconds."""
+    return datetime.fromtimestamp(time, UTC).date()
+
+
+def start_of(day: date) -> int:
+    """UTC seconds at which a UTC day begins."""
+    return (day - date(1970, 1, 1)).days * DAY
+
+
+async def _find_days(pool: Endpoints, database: Database, span: Span, final: Header) -> None:
+    """Finds the first block of each day that a held span touches, and of the day after it if that has begun."""
+    known = await closing.day_starts(database, pool.chain.chain_id)
+    first, last = await _known(pool, span.first), await _known(pool, min(span.last, final.number))
+    day = day_of(first.time)
+    while day <= day_of(last.time) + timedelta(days=1) and start_of(day) <= final.time:
+        if day not in known:
+            known[day] = await _find_day(pool, database, day, known, final)
+            await closing.put_day_start(database, pool.chain.chain_id, day, known[day])
+        day += timedelta(days=1)
+
+
+async def _find_day(pool: Endpoints, database: Database, day: date, known: dict[date, int], final: Header) -> int:
+    """The day's first block: from flows on both sides of midnight if they are neighbours, else from headers."""
+    near = await closing.neighbours(database, pool.chain.chain_id, day)
+    if near.before is not None and near.after == near.before + 1:
+        return near.after
+    earlier = [block for other, block in known.items() if other < day]
+    low = max([*earlier, near.before if near.before is not None else 0])
+    high = final if near.after is None else await _known(pool, near.after)
+    return (await first_block_at(pool, start_of(day), low, high)).number
+
+
+async def _known(pool: Endpoints, block: int) -> Header:
+    found = await header(pool, block)
+    if found is None:
+        raise EndpointFailed(f"{pool.chain.name} block {block}: the endpoint does not know this final block.")
+    return found

@@ -1,0 +1,65 @@
+"""Whose contract is it? Emitters met for the first time are asked once, and the answer is kept with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from indexer.chain.questions import Answer, ask
+from indexer.ledger import context
+from indexer.manifest import Deployment
+from indexer.model import Address, Evidence, Member
+from indexer.work.classify import Matched
+from indexer.work.group import Facts, Group, family_of, is_open
+
+Answers = Mapping[Address, Mapping[str, Answer]]
+
+
+async def learn(group: Group, matched: Mapping[str, Matched], asked_at: int) -> dict[str, list[Member]]:
+    """Makes every emitter of the matched logs known to `group`; the members that the logs themselves announced.
+
+    asked_at: the block at which unknown contracts are asked, a final one at or after the logs.
+    """
+    announced = {one.id: family_of(one).announced(matched[one.id].batches) for one in group.deployments}
+    for name, members in announced.items():
+        group.members.setdefault(name, {}).update({member.contract: member.facts for member in members})
+    unknown = {one.id: await _unknown(group, one, matched[one.id]) for one in group.deployments if is_open(one)}
+    strangers = sorted(set().union(*unknown.values())) if unknown else []
+    if strangers:
+        await _ask(group, unknown, strangers, asked_at)
+    return announced
+
+
+async def _unknown(group: Group, deployment: Deployment, matched: Matched) -> set[Address]:
+    """Emitters that neither memory nor the ledger knows."""
+    known = group.members.setdefault(deployment.id, {})
+    left = {emitter for emitter in matched.emitters() if emitter not in known}
+    anchor = family_of(deployment).anchor(deployment.contracts)
+    left.discard(anchor if anchor is not None else b"")
+    if left:
+        known.update(await context.contracts(group.database, group.chain_id, deployment.id, sorted(left)))
+    return {emitter for emitter in left if emitter not in known}
+
+
+async def _ask(group: Group, unknown: Mapping[str, set[Address]], strangers: list[Address], block: int) -> None:
+    """Asks every stranger the questions of all families once, whoever wants to know."""
+    wanting = [one for one in group.deployments if unknown.get(one.id)]
+    questions = list(dict.fromkeys(text for one in wanting for text in family_of(one).questions))
+    answers = await ask(group.pool, strangers, questions, block)
+    for deployment in wanting:
+        mine = unknown[deployment.id]
+        members = [_member(deployment, contract, answers, block) for contract in strangers if contract in mine]
+        await context.put_contracts(group.database, group.chain_id, deployment.id, members)
+        group.members[deployment.id].update({member.contract: member.facts for member in members})
+
+
+def _member(deployment: Deployment, contract: Address, answers: Answers, block: int) -> Member:
+    family = family_of(deployment)
+    facts = family.admit(deployment.contracts, [answers[contract][text] for text in family.questions])
+    return Member(contract, facts, Evidence(block))
+
+
+def own(group: Group, deployment: Deployment, contracts: Iterable[Address]) -> dict[Address, Mapping[str, int | bytes]]:
+    """Facts of those contracts that are the deployment's own."""
+    known: Mapping[Address, Facts] = group.members.get(deployment.id, {})
+    found = {contract: known.get(contract) for contract in contracts}
+    return {contract: facts for contract, facts in found.items() if facts is not None}

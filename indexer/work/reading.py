@@ -1,0 +1,81 @@
+"""One range from question to Reading."""
+
+from __future__ import annotations
+
+from indexer.ledger.ranges import Reading
+from indexer.ledger.rows import Owner
+from indexer.manifest import Deployment
+from indexer.model import Classified, Context, Member, Quarantined, Span, Step
+from indexer.work.classify import Matched, Matcher, refuse_doubles
+from indexer.work.group import Group, family_of, is_open
+from indexer.work.history import steps_for
+from indexer.work.members import learn, own
+from indexer.work.tokens import describe
+
+
+async def read_range(group: Group, span: Span, deployments: tuple[str, ...], final: int) -> Reading:
+    """Everything that a range of blocks makes for some deployments of a group. final: a final block to ask state at."""
+    logs = await group.fetcher.read(span)
+    matcher = Matcher(logs)
+    matched = {one.id: matcher.match(one) for one in group.deployments}
+    announced = await learn(group, matched, final)
+    wanted = [one for one in group.deployments if one.id in deployments]
+    steps: list[Step] = []
+    made: dict[Owner, Classified] = {}
+    quarantined: dict[str, list[Quarantined]] = {}
+    for deployment in wanted:
+        seen = family_of(deployment).steps(matched[deployment.id].batches)
+        steps += seen
+        made[group.owner(deployment)] = await _classify(group, deployment, matched[deployment.id], span, seen)
+        quarantined[deployment.id] = _quarantined(group, deployment, matched[deployment.id])
+    _check(made)
+    await describe(group, made.values(), final)
+    return Reading(
+        classified=made,
+        members=_of(announced, deployments),
+        steps=steps,
+        quarantined=quarantined,
+        logs_received=logs.received,
+        logs_used=sum(_used(group, one, matched[one.id]) for one in wanted),
+        anchor=logs.anchor,
+        endpoint=logs.endpoint,
+    )
+
+
+async def _classify(
+    group: Group, deployment: Deployment, matched: Matched, span: Span, seen: list[Step]
+) -> Classified:
+    members = own(group, deployment, matched.emitters())
+    steps = await steps_for(group, deployment, sorted(members), span, seen)
+    return family_of(deployment).classify(deployment.contracts, matched.batches, Context(members, steps))
+
+
+def _quarantined(group: Group, deployment: Deployment, matched: Matched) -> list[Quarantined]:
+    return matched.quarantined(group.members.get(deployment.id, {}) if is_open(deployment) else None)
+
+
+def _used(group: Group, deployment: Deployment, matched: Matched) -> int:
+    """Logs of the deployment's own contracts."""
+    if not is_open(deployment):
+        return sum(len(batch) for batch in matched.batches.values())
+    members = {contract for contract, facts in group.members.get(deployment.id, {}).items() if facts is not None}
+    anchor = family_of(deployment).anchor(deployment.contracts)
+    mine = members | ({anchor} if anchor is not None else set())
+    return sum(
+        int(sum((batch.where.emitter == at).sum() for at, emitter in enumerate(batch.where.emitters) if emitter.tobytes() in mine))
+        for batch in matched.batches.values()
+    )
+
+
+def _check(made: dict[Owner, Classified]) -> None:
+    if len(made) > 1:
+        refuse_doubles(
+            {
+                owner.deployment: [(flows.where.block << 24) + flows.where.log_index for flows in classified.flows]
+                for owner, classified in made.items()
+            }
+        )
+
+
+def _of(announced: dict[str, list[Member]], deployments: tuple[str, ...]) -> dict[str, list[Member]]:
+    return {name: members for name, members in announced.items() if name in deployments and members}

@@ -1,0 +1,58 @@
+"""How tokens describe themselves: asked once, when a flow first names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from indexer.chain.questions import ask_raw
+from indexer.decode.text import abi_text, clean_text
+from indexer.ledger import context
+from indexer.ledger.context import TokenRow
+from indexer.model import Address, Classified
+from indexer.work.group import Group
+
+_QUESTIONS = ("symbol() returns (string)", "decimals() returns (uint8)")
+_MOST_DECIMALS = 255  # uint8 of EIP-20
+
+
+async def describe(group: Group, made: Iterable[Classified], block: int) -> None:
+    """Records symbol and decimals of every token of these flows and trades that was not asked before."""
+    new = _named(made) - group.tokens
+    if not new:
+        return
+    known = await context.known_tokens(group.database, group.chain_id, sorted(new))
+    strangers = sorted(new - known)
+    answers = await ask_raw(group.pool, strangers, _QUESTIONS, block) if strangers else {}
+    rows = [_row(token, *answers[token], block) for token in strangers]
+    await context.put_tokens(group.database, group.chain_id, rows)
+    group.tokens |= new
+
+
+def _named(made: Iterable[Classified]) -> set[Address]:
+    columns = [
+        column
+        for classified in made
+        for column in (
+            *(flows.token for flows in classified.flows),
+            *(token for trades in classified.trades for token in (trades.token0, trades.token1)),
+        )
+    ]
+    named: set[Address] = set()
+    for column in columns:
+        packed = np.ascontiguousarray(column).view("V20")[:, 0]
+        named |= {token.tobytes() for token in np.unique(packed)}
+    return named
+
+
+def _row(token: Address, symbol: bytes | None, decimals: bytes | None, block: int) -> TokenRow:
+    octets = None if symbol is None else abi_text(symbol)
+    number = int.from_bytes(decimals, "big") if decimals is not None and len(decimals) == 32 else None
+    return TokenRow(
+        token,
+        None if octets is None else clean_text(octets),
+        number if number is not None and number <= _MOST_DECIMALS else None,
+        octets,
+        block,
+    )

@@ -1,0 +1,98 @@
+-- Ranges: what is held, what is being read, and the one transaction that commits.
+
+-- name: held
+-- Spans held or being read, per deployment.
+SELECT deployment, first_block, last_block
+FROM range_deployment
+WHERE chain_id = $1 AND deployment = ANY($2::text[])
+UNION ALL
+SELECT taken.deployment, lease.first_block, lease.last_block
+FROM lease
+CROSS JOIN LATERAL unnest(lease.deployments) AS taken (deployment)
+WHERE lease.chain_id = $1 AND taken.deployment = ANY($2::text[]);
+
+-- name: lock_claims
+-- One claim a chain at a time.
+SELECT pg_advisory_xact_lock(hashtext('claim'), hashtext($1::bigint::text));
+
+-- name: drop_expired_leases
+-- Leases whose holders did not renew them: what they read is missing again.
+DELETE FROM lease WHERE chain_id = $1 AND expires_at < now();
+
+-- name: take_lease
+-- Takes a range for deployments; the number it returns must still stand when the range commits.
+INSERT INTO lease (chain_id, first_block, last_block, deployments, holder, expires_at)
+VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::int))
+RETURNING fence;
+
+-- name: leases_of_others
+-- Leases of these deployments that are not this process's own.
+SELECT fence FROM lease WHERE chain_id = $1 AND deployments && $2::text[] AND fence <> ALL($3::bigint[]);
+
+-- name: renew_leases
+-- The holder is alive: its leases last longer.
+UPDATE lease SET expires_at = now() + make_interval(secs => $3::int) WHERE chain_id = $1 AND fence = ANY($2::bigint[]);
+
+-- name: end_lease
+-- Gives a range back; also the fence of a commit: without a row nothing may be written.
+DELETE FROM lease WHERE chain_id = $1 AND fence = $2 RETURNING fence;
+
+-- name: drop_flows
+-- Takes back what the ledger holds of these deployments in a range.
+DELETE FROM flow WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3 AND deployment = ANY($4::text[]);
+
+-- name: drop_quarantine
+-- The same for logs that could not be decoded.
+DELETE FROM quarantine WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3 AND deployment = ANY($4::text[]);
+
+-- name: put_range
+-- Records a range.
+INSERT INTO range (chain_id, first_block, last_block, anchor_block, anchor_hash, logs_received, logs_used, flows, endpoint, fence)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+RETURNING range_id;
+
+-- name: put_range_deployments
+-- A range holds all flows of these deployments; each is covered from its own start block on.
+INSERT INTO range_deployment (chain_id, range_id, deployment, first_block, last_block)
+SELECT $1, $2, unnest($3::text[]), $4, $5;
+
+-- name: put_range_day
+-- What a range adds to a deployment's day.
+INSERT INTO range_day (chain_id, range_id, deployment, day, first_block, last_block, flows, digest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: put_range_trade
+-- What a range adds to a pool's day.
+INSERT INTO range_trade (
+    chain_id, range_id, deployment, day, pool, token0, token1, swaps, amount0, amount1,
+    close_block, close_log_index, close_sqrt_price, close_liquidity)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
+
+-- name: mark_dirty
+-- Touched: the days with flows ($3), and those whose bounds are known and lie in the range ($4 to $5), where coverage grew.
+INSERT INTO dirty_day (chain_id, deployment, day)
+SELECT $1, deployment, touched.day
+FROM unnest($2::text[]) AS deployment
+CROSS JOIN (
+    SELECT unnest($3::date[]) AS day
+    UNION
+    SELECT day
+    FROM (SELECT day, block_number, lead(block_number) OVER (ORDER BY day) AS next FROM day_start WHERE chain_id = $1) AS bound
+    WHERE bound.block_number <= $5 AND bound.next > $4
+) AS touched
+ORDER BY deployment, touched.day
+ON CONFLICT DO NOTHING;
+
+-- name: committed
+-- Whether a lease's range went through.
+SELECT range_id FROM range WHERE chain_id = $1 AND fence = $2;
+
+-- name: put_quarantine
+-- A log that could not be decoded.
+INSERT INTO quarantine (chain_id, block_number, log_index, deployment, tx_hash, contract, topic0, reason, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT DO NOTHING;
+
+-- name: ensure_flow_month
+-- Makes the partition for a month.
+SELECT ensure_flow_month($1);

@@ -1,0 +1,70 @@
+-- What exists: chains, protocols, deployments, listed tokens.
+
+-- name: put_chain
+-- Makes a chain known.
+INSERT INTO chain (chain_id, name) VALUES ($1, $2) ON CONFLICT (chain_id) DO UPDATE SET name = excluded.name;
+
+-- name: put_protocol
+-- Makes a protocol known, with its manifest's present words.
+INSERT INTO protocol (protocol, name, category, methodology) VALUES ($1, $2, $3, $4)
+ON CONFLICT (protocol) DO UPDATE
+SET name = excluded.name, category = excluded.category, methodology = excluded.methodology;
+
+-- name: put_own_token
+-- Makes a protocol's own token known.
+INSERT INTO own_token (chain_id, protocol, token) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: stored_deployment
+-- The version and manifest that a deployment's coverage counts for.
+SELECT family_version, manifest_digest FROM deployment WHERE deployment = $1 FOR UPDATE;
+
+-- name: put_deployment
+-- Makes a deployment known, at the version and manifest that are now in force.
+INSERT INTO deployment (deployment, protocol, chain_id, family, family_version, manifest_digest, start_block, exactness)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (deployment) DO UPDATE
+SET family = excluded.family, family_version = excluded.family_version, manifest_digest = excluded.manifest_digest,
+    start_block = excluded.start_block, exactness = excluded.exactness;
+
+-- name: retire_contracts
+-- A deployment's facts were learned by another version or manifest: they are learned again.
+DELETE FROM contract WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_history
+-- A deployment's parameter history was read for another version or manifest.
+DELETE FROM history WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_ranges
+-- A deployment's ranges were read by another version or manifest: they no longer count as held.
+DELETE FROM range_deployment WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_range_days
+-- The same for what those ranges said of days, which become dirty.
+WITH gone AS (DELETE FROM range_day WHERE chain_id = $1 AND deployment = $2 RETURNING day)
+INSERT INTO dirty_day (chain_id, deployment, day) SELECT DISTINCT $1::bigint, $2::text, day FROM gone ON CONFLICT DO NOTHING;
+
+-- name: retire_range_trades
+-- The same for their trades.
+DELETE FROM range_trade WHERE chain_id = $1 AND deployment = $2;
+
+-- name: drop_counted
+-- Takes back what a deployment counts before it is said again.
+DELETE FROM counted WHERE deployment = $1;
+
+-- name: put_counted
+-- Which basis of a kind the views count for a deployment; NULL: known to have none.
+INSERT INTO counted (deployment, kind, basis) VALUES ($1, $2::text::flow_kind, $3::text::flow_basis);
+
+-- name: put_quote_token
+-- Lists a token that pools may be priced against.
+INSERT INTO quote_token (chain_id, token, symbol, decimals, peg_usd) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (chain_id, token) DO UPDATE
+SET symbol = excluded.symbol, decimals = excluded.decimals, peg_usd = excluded.peg_usd;
+
+-- name: endpoint_limits
+-- What was learned of endpoints.
+SELECT endpoint, limits FROM endpoint_limit WHERE endpoint = ANY($1::text[]);
+
+-- name: put_endpoint_limit
+-- Remembers what was learned of an endpoint.
+INSERT INTO endpoint_limit (endpoint, limits) VALUES ($1, $2) ON CONFLICT (endpoint) DO UPDATE SET limits = excluded.limits;

@@ -1,0 +1,63 @@
+-- Every flow with its token's symbol, in whole tokens and in dollars of its day.
+CREATE OR REPLACE VIEW flow_usd AS
+SELECT
+    f.chain_id,
+    c.name AS chain,
+    f.block_number,
+    f.block_time,
+    (f.block_time AT TIME ZONE 'UTC')::date AS day,
+    f.log_index,
+    f.leg,
+    f.tx_hash,
+    f.contract,
+    f.protocol,
+    f.deployment,
+    f.kind,
+    f.source,
+    f.side,
+    f.basis,
+    f.basis = k.basis AS counted,
+    f.token,
+    t.symbol,
+    f.amount,
+    f.amount / power(10::numeric, t.decimals) AS amount_tokens,
+    f.amount / power(10::numeric, t.decimals) * p.usd AS usd,
+    p.source AS price_source,
+    (f.block_time AT TIME ZONE 'UTC')::date - p.day + p.age_days AS price_age_days
+FROM flow AS f
+JOIN chain AS c USING (chain_id)
+LEFT JOIN counted AS k ON k.deployment = f.deployment AND k.kind = f.kind
+LEFT JOIN token AS t ON t.chain_id = f.chain_id AND t.token = f.token
+LEFT JOIN LATERAL (
+    SELECT price.usd, price.source, price.day, price.age_days
+    FROM price_daily AS price
+    WHERE price.chain_id = f.chain_id AND price.token = f.token
+        AND price.day BETWEEN (f.block_time AT TIME ZONE 'UTC')::date - 7 AND (f.block_time AT TIME ZONE 'UTC')::date
+    ORDER BY price.day DESC
+    LIMIT 1
+) AS p ON true;
+
+COMMENT ON VIEW flow_usd IS 'Every flow with its token''s symbol, in whole tokens and in dollars. Valuing is a join: a better price needs no re-index.';
+COMMENT ON COLUMN flow_usd.chain_id IS 'Chain.';
+COMMENT ON COLUMN flow_usd.chain IS 'Chain, by name.';
+COMMENT ON COLUMN flow_usd.block_number IS 'Block of the log.';
+COMMENT ON COLUMN flow_usd.block_time IS 'Time of the block, UTC.';
+COMMENT ON COLUMN flow_usd.day IS 'UTC day.';
+COMMENT ON COLUMN flow_usd.log_index IS 'Index of the log in its block.';
+COMMENT ON COLUMN flow_usd.leg IS 'Number of the flow among those of its log.';
+COMMENT ON COLUMN flow_usd.tx_hash IS 'Transaction of the log.';
+COMMENT ON COLUMN flow_usd.contract IS 'Contract that emitted the log.';
+COMMENT ON COLUMN flow_usd.protocol IS 'Protocol.';
+COMMENT ON COLUMN flow_usd.deployment IS 'Deployment.';
+COMMENT ON COLUMN flow_usd.kind IS 'Kind of flow.';
+COMMENT ON COLUMN flow_usd.source IS 'Source of flow.';
+COMMENT ON COLUMN flow_usd.side IS 'Side entitled.';
+COMMENT ON COLUMN flow_usd.basis IS 'Basis.';
+COMMENT ON COLUMN flow_usd.counted IS 'Whether the views count this basis; NULL if the deployment counts no basis of the kind.';
+COMMENT ON COLUMN flow_usd.token IS 'Token of the amount.';
+COMMENT ON COLUMN flow_usd.symbol IS 'Symbol of the token, made safe to show.';
+COMMENT ON COLUMN flow_usd.amount IS 'Amount in raw units.';
+COMMENT ON COLUMN flow_usd.amount_tokens IS 'Amount in whole tokens; NULL where decimals are unknown.';
+COMMENT ON COLUMN flow_usd.usd IS 'Dollars at the day''s price, or at one of the seven days before; NULL without a price.';
+COMMENT ON COLUMN flow_usd.price_source IS 'Source of that price.';
+COMMENT ON COLUMN flow_usd.price_age_days IS 'Days between the price''s evidence and the flow''s day.';

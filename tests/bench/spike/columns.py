@@ -1,0 +1,70 @@
+"""Answer -> msgspec structs -> columns."""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .flows import OURS, Members, Swaps
+
+
+class Log(msgspec.Struct, gc=False):
+    """The members of a log that a flow needs, still hexadecimal."""
+
+    address: str
+    topics: list[str]
+    data: str
+    blockNumber: str
+    transactionHash: str
+    logIndex: str
+    blockTimestamp: str
+    removed: bool
+
+
+class Answer(msgspec.Struct, gc=False):
+    """A JSON-RPC answer of eth_getLogs."""
+
+    result: list[Log]
+
+
+DECODER = msgspec.json.Decoder(Answer)
+
+
+def parse(body: bytes) -> list[Log]:
+    """The logs of an answer, as structs."""
+    return DECODER.decode(body).result
+
+
+def octets(texts: Sequence[str], width: int) -> NDArray[np.uint8]:
+    """(n, width) octets of 0x-prefixed hexadecimal texts, all of that width; anything else raises ValueError."""
+    table = np.frombuffer("".join(texts).encode(), np.uint8).reshape(len(texts), 2 + 2 * width)
+    if (table[:, :2] != np.frombuffer(b"0x", np.uint8)).any():
+        raise ValueError(f"a text is not {width} octets in 0x-prefixed hexadecimal")
+    return np.frombuffer(unhexlify(table[:, 2:].tobytes()), np.uint8).reshape(-1, width)
+
+
+def quantities(texts: Sequence[str]) -> NDArray[np.int64]:
+    """Quantities such as 0x1b4 as integers."""
+    return np.array([int(text, 16) for text in texts], np.int64)
+
+
+def words(data: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(n, 32 k) octets as (n, k, 8) words."""
+    return data.view(">u4").astype(np.uint32).reshape(len(data), data.shape[1] // 32, 8)
+
+
+def swaps(logs: Sequence[Log], members: Members = OURS) -> Swaps:
+    """Columns of the logs; one that no member emitted raises KeyError."""
+    return Swaps(
+        members,
+        quantities([log.blockNumber for log in logs]),
+        quantities([log.blockTimestamp for log in logs]),
+        quantities([log.logIndex for log in logs]),
+        octets([log.transactionHash for log in logs], 32),
+        np.array([members.numbers[log.address] for log in logs], np.int64),
+        words(octets([log.data for log in logs], 160)),
+    )
