@@ -13,6 +13,7 @@ from yarl import URL
 from indexer.errors import BadInput
 
 SECRET_CHARS = 6  # shorter path segments (`v3`, `rpc`) are names, not keys
+DEPTH = 8  # of a provider's error data; Infura's has 3
 
 
 class NodeAddress:
@@ -38,15 +39,17 @@ class NodeAddress:
         """The secret headers in the clear, to be handed to the HTTP client only."""
         return {name: value.get_secret_value() for name, value in self._headers.items()}
 
-    def scrub(self, value: Any) -> Any:
-        """The same JSON value with every secret in its texts replaced by ***."""
+    def scrub(self, value: Any, depth: int = DEPTH) -> Any:
+        """The same JSON value with every secret in its texts replaced by ***, and what is nested too deeply by null."""
         match value:
             case str():
                 return self._scrub(value)
+            case Mapping() | list() if depth == 0:
+                return None
             case Mapping():
-                return {self._scrub(str(key)): self.scrub(inner) for key, inner in value.items()}
+                return {self._scrub(str(key)): self.scrub(inner, depth - 1) for key, inner in value.items()}
             case list():
-                return [self.scrub(inner) for inner in value]
+                return [self.scrub(inner, depth - 1) for inner in value]
         return value
 
     def _scrub(self, text: str) -> str:

@@ -85,9 +85,7 @@ def _request(call: Call, block: int | str) -> Request:
 def _octets(answer: bytes) -> bytes:
     try:
         text = msgspec.json.decode(answer, type=str)
-        if text[:2] != "0x":
-            raise ValueError(text)
-        return bytes.fromhex(text[2:])
+        return bytes.fromhex(text.removeprefix("0x"))
     except (msgspec.MsgspecError, ValueError):
         raise EndpointLied(f"eth_call should give hex octets, not {answer[:80]!r}; ask another endpoint.") from None
 

@@ -16,7 +16,7 @@ from indexer.decode.columns import Raw
 from indexer.errors import EndpointUnusable, TooMuch
 from indexer.model import Span
 
-FIRST_BLOCKS = 2_000  # what nearly every provider answers
+FIRST_BLOCKS = 256  # little enough for the densest question; fourfold at a time it is soon right for any
 LOGS_WANTED = 10_000  # enough to make the cost of a request small, few enough for every provider's limit
 
 

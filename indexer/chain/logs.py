@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ def parse(body: bytes, asked: Span) -> Answer:
     try:
         logs = _DECODER.decode(body)
         return _answer(logs, asked, len(body))
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise EndpointFailed(f"eth_getLogs {asked.first}-{asked.last}: the answer is malformed ({error}).") from None
 
 
@@ -60,8 +61,11 @@ def merge(parts: Sequence[Raw]) -> Raw:
     """Raws of one event from neighbouring ranges, in order, as one."""
     if len(parts) == 1:
         return parts[0]
-    tables = np.concatenate([part.where.emitters for part in parts])
-    shifts = np.cumsum([0, *(len(part.where.emitters) for part in parts[:-1])])
+    table: dict[bytes, int] = {}
+    places = [
+        np.array([table.setdefault(emitter.tobytes(), len(table)) for emitter in part.where.emitters], np.int64)
+        for part in parts
+    ]
     starts = np.cumsum([0, *(len(part.blob) for part in parts)])
     offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
     return Raw(
@@ -70,8 +74,8 @@ def merge(parts: Sequence[Raw]) -> Raw:
             np.concatenate([part.where.time for part in parts]),
             np.concatenate([part.where.log_index for part in parts]),
             np.concatenate([part.where.tx_hash for part in parts]),
-            np.concatenate([part.where.emitter + shift for part, shift in zip(parts, shifts, strict=True)]),
-            tables,
+            np.concatenate([place[part.where.emitter] for part, place in zip(parts, places, strict=True)]),
+            np.frombuffer(b"".join(table), np.uint8).reshape(len(table), 20),
         ),
         np.concatenate([part.topics for part in parts]),
         b"".join(part.blob for part in parts),
@@ -98,20 +102,29 @@ def _answer(logs: list[_Log], asked: Span, octets: int) -> Answer:
     order = _order(logs, block, index, asked)
     if order is not None:
         logs, block, index = [logs[at] for at in order.tolist()], block[order], index[order]
-    rows: dict[tuple[str, int], list[int]] = {}
-    for at, log in enumerate(logs):
-        rows.setdefault((log.topics[0] if log.topics else "", len(log.topics)), []).append(at)
     groups: dict[LogKey, Raw] = {}
-    for (topic0, count), members in rows.items():
-        alone = len(members) == len(logs)
-        chosen, at_rows = (logs, slice(None)) if alone else ([logs[at] for at in members], np.array(members))
-        groups[(bytes.fromhex(topic0[2:]), count)] = _raw(chosen, block[at_rows], index[at_rows])
+    keys = [_key(log.topics) for log in logs]
+    for key in dict.fromkeys(keys):
+        if keys.count(key) == len(keys):
+            groups[_named(key)] = _raw(logs, block, index)
+        else:
+            rows = [at for at, other in enumerate(keys) if other == key]
+            groups[_named(key)] = _raw([logs[at] for at in rows], block[rows], index[rows])
     return Answer(groups, len(logs), octets, (int(block[-1]), bytes.fromhex(logs[-1].blockHash[2:])))
+
+
+def _key(topics: list[str]) -> str:
+    """topic0 and the number of topics in one text, since that is cheap to compare."""
+    return f"{topics[0]}{len(topics)}" if topics else "0"
+
+
+def _named(key: str) -> LogKey:
+    return bytes.fromhex(key[2:-1]), int(key[-1])
 
 
 def _order(logs: list[_Log], block: Ints, index: Ints, asked: Span) -> Ints | None:
     """Checks the claim as a whole; the order that sorts it, or None if it is sorted."""
-    if any(log.removed for log in logs):
+    if True in [log.removed for log in logs]:
         raise EndpointLied(f"eth_getLogs {asked.first}-{asked.last}: a log of final blocks is marked removed.")
     if block.min() < asked.first or block.max() > asked.last:
         raise EndpointLied(
@@ -125,8 +138,8 @@ def _order(logs: list[_Log], block: Ints, index: Ints, asked: Span) -> Ints | No
     if len(doubled):
         at = int(doubled[0] if order is None else order[doubled[0]])
         raise EndpointLied(f"Block {block[at]}: log {index[at]} came twice in one answer.")
-    hashes = len({(log.blockNumber, log.blockHash) for log in logs})
-    if hashes != len({log.blockNumber for log in logs}):
+    numbers, hashes = [log.blockNumber for log in logs], [log.blockHash for log in logs]
+    if len(set(zip(numbers, hashes, strict=True))) != len(set(numbers)):
         raise EndpointLied(f"eth_getLogs {asked.first}-{asked.last}: logs of two forks in one block.")
     return order
 
@@ -145,21 +158,30 @@ def _raw(logs: list[_Log], block: Ints, index: Ints) -> Raw:
     )
     further = [topic for log in logs for topic in log.topics[1:]]
     data = [log.data for log in logs]
-    lengths = np.array([len(text) for text in data], np.int64) // 2 - 1
-    blob = bytes.fromhex("".join(data).replace("0x", ""))
+    lengths = np.array(list(map(len, data)), np.int64)
+    same = (lengths == lengths[0]).all()
+    blob = _unhexed(data, int(lengths[0])) if same else b"".join([bytes.fromhex(text[2:]) for text in data])
     return Raw(
         where,
         _octets(further, 32).reshape(rows, max(topics - 1, 0), 32),
         blob,
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths // 2 - 1)]),
     )
 
 
 def _octets(texts: list[str], width: int) -> Octets:
-    octets = np.frombuffer(bytes.fromhex("".join(texts).replace("0x", "")), np.uint8)
-    if len(octets) != width * len(texts):
-        raise ValueError(f"a value that should have {width} octets has not")
+    octets = np.frombuffer(_unhexed(texts, 2 + 2 * width), np.uint8)
     return octets.reshape(len(texts), width)
+
+
+def _unhexed(texts: list[str], length: int) -> bytes:
+    """The octets of hexadecimal texts with 0x, all of one length."""
+    joined = "".join(texts).encode()
+    if len(joined) != length * len(texts) or len(set(map(len, texts))) > 1:
+        raise ValueError("a value has a wrong length")
+    if not texts or length == 2:
+        return b""
+    return binascii.unhexlify(np.frombuffer(joined, np.uint8).reshape(len(texts), length)[:, 2:].tobytes())
 
 
 def _numbers(texts: list[str]) -> Ints:

@@ -152,8 +152,6 @@ class Endpoints:
             asked_at = self.pace.now()
             try:
                 found = read(await self._answers(lane, requests))
-                lane.succeeded(self.pace.now() - asked_at)
-                return found, lane.endpoint
             except (HistoryMissing, TagUnsupported) as refusal:
                 trip.skipped[lane] = refusal
                 if _may_catch_up(refusal):
@@ -163,6 +161,9 @@ class Endpoints:
             except Retry as error:
                 trip.last = error
                 lane.struck(error, asked_at, self.pace)
+            else:
+                lane.succeeded(self.pace.now() - asked_at)
+                return found, lane.endpoint
             finally:
                 lane.load -= 1
                 self._freed.set()

@@ -264,8 +264,9 @@ def _back_off(error: Mapping[str, object]) -> int | None:
 
 
 def _code(error: Mapping[str, object]) -> int | str | None:
-    code = error.get("code")
-    return code if isinstance(code, int | str) else None
+    """The code as a number (some send it as text), or as the `HTTP nnn` of translate_http."""
+    code = str(error.get("code"))[:12]
+    return int(code) if re.fullmatch(r"-?[0-9]{1,9}", code) else code if re.fullmatch(r"HTTP [0-9]+", code) else None
 
 
 def _said(error: Mapping[str, object]) -> str:

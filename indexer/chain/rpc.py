@@ -82,7 +82,7 @@ class Endpoint(AsyncHTTPProvider):
     ) -> None:
         # Not the parent's __init__: it would start web3's own session manager with its thread pool.
         AsyncJSONBaseProvider.__init__(self)
-        self.exception_retry_configuration = cast(Any, None)
+        self.exception_retry_configuration = cast("Any", None)
         self.request_counter = itertools.count(1)  # some servers echo id 0 as null
         self._address = NodeAddress(url, headers)
         self.name, self.fingerprint = self._address.name, self._address.fingerprint

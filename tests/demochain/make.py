@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .cast import HOSTILE, Stage, set_stage
-from .deploy import MULTICALL3
-from .farming import open_farm
-from .manifests import write_manifests
-from .node import GENESIS, running_node
-from .play import Play, play_day, start
-from .positions import Book, open_first
-from .recorder import Calls, ask_facts, ask_state, recorded_chain, write
-from .schedule import DAY, DAYS
+from tests.demochain.cast import HOSTILE, Stage, set_stage
+from tests.demochain.deploy import MULTICALL3
+from tests.demochain.farming import open_farm
+from tests.demochain.manifests import write_manifests
+from tests.demochain.node import GENESIS, running_node
+from tests.demochain.play import Play, play_day, start
+from tests.demochain.positions import Book, open_first
+from tests.demochain.recorder import Calls, ask_facts, ask_state, recorded_chain, write
+from tests.demochain.schedule import DAY, DAYS
 
 DEMO = Path(__file__).parents[2] / "indexer" / "demo"
 

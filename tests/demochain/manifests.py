@@ -6,14 +6,17 @@ from pathlib import Path
 
 from eth_utils.address import to_checksum_address
 
-from .cast import Stage
+from tests.demochain.cast import Stage
 
-DEX = """\
+DEX = '''\
 [protocol]
 id = "demo_dex"
 name = "Demo exchange"
 category = "dex"
-methodology = "Fees are what swaps and flash loans pay to the pools of one factory. Liquidity providers get them; while a pool's fee switch is on, the protocol gets its share. Collecting the protocol's share later is kept beside it and not counted again; the pools of the fork factory are not counted."
+methodology = """\\
+Fees are what swaps and flash loans pay to the pools of one factory. Liquidity providers get them; while a pool's fee \\
+switch is on, the protocol gets its share. Collecting that share later is kept beside it and not counted again; the \\
+pools of the fork factory are not counted."""
 
 [[deployment]]
 chain = "demo"
@@ -27,14 +30,17 @@ fee = "accrued"
 [deployment.sources]
 start_block = "The block in which the maker of the demo chain deployed the factory."
 factory = "Deployed by the maker of the demo chain, tests/demochain, from the bytecode of @uniswap/v3-core 1.0.1."
-"""
+'''
 
-FARM = """\
+FARM = '''\
 [protocol]
 id = "demo_farm"
 name = "Demo farm"
 category = "farm"
-methodology = "Incentives are the FARM tokens that the chef mints to itself for those who stake with it, counted when they are minted. The tenth minted to the developers on top goes to no user and is not counted; what the harvester pays is kept beside it, and transfers between users are not counted."
+methodology = """\\
+Incentives are the FARM tokens that the chef mints to itself for those who stake with it, counted when they are \\
+minted. The tenth minted to the developers on top goes to no user and is not counted; what the harvester pays is kept \\
+beside it, and transfers between users are not counted."""
 [[protocol.own_tokens]]
 chain = "demo"
 address = "{token}"
@@ -56,7 +62,7 @@ start_block = "The block in which the maker of the demo chain deployed the chef.
 chef = "Deployed by the maker of the demo chain, tests/demochain, from MasterChef.sol of @sushiswap/core 1.4.2."
 token = "The demo chain's FARM token, tests/demochain/contracts/Token.sol."
 harvesters = "Pays from a reserve with the Harvest event of MasterChefV2, tests/demochain/contracts/Harvester.sol."
-"""
+'''
 
 
 def write_manifests(folder: Path, stage: Stage) -> None:

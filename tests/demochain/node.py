@@ -15,7 +15,7 @@ from eth_abi.abi import decode, encode
 from eth_abi.grammar import parse
 from eth_utils.crypto import keccak
 
-from .artifacts import Artifact, anvil_program
+from tests.demochain.artifacts import Artifact, anvil_program
 
 GENESIS = 1767225600  # 2026-01-01T00:00:00Z
 CHAIN_ID = 31337
@@ -42,7 +42,7 @@ def calldata(signature: str, *args: Any) -> str:
 
 
 class Node:
-    """JSON-RPC over one kept connection. Blocks are made by `mine` only; transactions keep the order they were sent in."""
+    """JSON-RPC over one kept connection. Only `mine` makes blocks; transactions keep the order they were sent in."""
 
     def __init__(self, port: int, pid: int) -> None:
         self.url = f"http://127.0.0.1:{port}"

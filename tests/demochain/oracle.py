@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cast import Stage
-from .farming import STAKES
-from .positions import Book, uncollected
+from tests.demochain.cast import Stage
+from tests.demochain.farming import STAKES
+from tests.demochain.positions import Book, uncollected
 
 BALANCE = "balanceOf(address)->(uint256)"
 POOL_INFO = "poolInfo(uint256)->(address,uint256,uint256,uint256)"

@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import farming, schedule, trading
-from .cast import ALL_PLANS, DECIMALS, Stage
-from .node import GENESIS, calldata
-from .oracle import BALANCE, farm_state, farm_totals, initialised_ticks, pool_state
-from .positions import Book, Leaving, Position, aligned, grow, leave, open_position, settle, tick_at
-from .recorder import Calls, ask_state
-from .schedule import DAYS, FALLOW_DAY, QUIET_DAY, Switch
-from .steps import count_steps
+from tests.demochain import farming, schedule, trading
+from tests.demochain.cast import ALL_PLANS, DECIMALS, Stage
+from tests.demochain.node import GENESIS, calldata
+from tests.demochain.oracle import BALANCE, farm_state, farm_totals, initialised_ticks, pool_state
+from tests.demochain.positions import Book, Leaving, Position, aligned, grow, leave, open_position, settle, tick_at
+from tests.demochain.recorder import Calls, ask_state
+from tests.demochain.schedule import DAYS, FALLOW_DAY, QUIET_DAY, Switch
+from tests.demochain.steps import count_steps
 
 SWAP = "0xc42079f94a6350d7e6235f29174924f928cc2ac818eb64fed8004e115fbcca67"
 MAX128 = 2**128 - 1
@@ -176,7 +176,7 @@ def _farm_events(play: Play, day: int, index: int) -> None:
 
 
 def _sweep(play: Play, day: int, index: int) -> tuple[str, tuple[int, int]] | None:
-    """Sends a collectProtocol, one pool a block from the 20th on; returns the pool and the treasury's balances before."""
+    """Sends a collectProtocol, one pool a block from the 20th on; returns pool and the treasury's prior balances."""
     stage, planned = play.stage, schedule.SWEEPS.get(day, ())
     if not 20 <= index < 20 + len(planned):
         return None

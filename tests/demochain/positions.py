@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cast import ALL_PLANS, FORK_PLANS, Stage
-from .deploy import FOREVER, Pool, mint_position, widest
+from tests.demochain.cast import ALL_PLANS, FORK_PLANS, Stage
+from tests.demochain.deploy import FOREVER, Pool, mint_position, widest
 
 MAX128 = 2**128 - 1
 DECREASE = "decreaseLiquidity((uint256,uint128,uint256,uint256,uint256))"
@@ -110,7 +110,7 @@ class Leaving:
 
 
 def leave(stage: Stage, book: Book, position: Position, share: tuple[int, int], burn: bool = False) -> Leaving:
-    """Sends decrease (share = numerator, denominator of its liquidity), collect and burn; they must come first in a block."""
+    """Sends decrease (share: numerator, denominator of its liquidity), collect and burn, first of all in a block."""
     place = stage.venue(position.pool).positions
     amount = liquidity_of(stage, position) * share[0] // share[1]
     before, principal = _balances(stage, position), (0, 0)

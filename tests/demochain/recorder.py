@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .cast import Stage
-from .deploy import MULTICALL3
-from .farming import STAKES
-from .node import CHAIN_ID, Reverted, calldata
+from tests.demochain.cast import Stage
+from tests.demochain.deploy import MULTICALL3
+from tests.demochain.farming import STAKES
+from tests.demochain.node import CHAIN_ID, Reverted, calldata
 
 METADATA = ("symbol()", "name()", "decimals()")
 IMMUTABLES = ("factory()", "token0()", "token1()", "fee()", "tickSpacing()")

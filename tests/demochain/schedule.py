@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from .node import GENESIS
+from tests.demochain.node import GENESIS
 
 DAY = 86_400
 DAYS = 14

@@ -8,14 +8,16 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from .anvil import Exchange, anvil, exchange
-from .deploy import mint_position, swap_exact_input
-from .node import Node
-from .steps import count_steps, next_tick, sqrt_price_at
+from tests.demochain.anvil import Exchange, anvil, exchange
+from tests.demochain.deploy import mint_position, swap_exact_input
+from tests.demochain.node import Node
+from tests.demochain.steps import count_steps, next_tick, sqrt_price_at
 
 __all__ = ["anvil", "exchange"]
 
-BITMAP_SLOT = 6  # of UniswapV3Pool: slot0, feeGrowthGlobal0, feeGrowthGlobal1, protocolFees, liquidity, ticks, tickBitmap
+BITMAP_SLOT = (
+    6  # of UniswapV3Pool: slot0, feeGrowthGlobal0, feeGrowthGlobal1, protocolFees, liquidity, ticks, tickBitmap
+)
 SLOT0 = "slot0()->(uint160,int24)"
 WORDS = {encode(["int16", "uint256"], [word, BITMAP_SLOT]) for word in range(-60, 60)}
 BITMAP_KEYS = {int.from_bytes(keccak(word), "big") for word in WORDS}
@@ -66,7 +68,7 @@ def test_steps_of_real_swaps_are_counted_exactly(exchange: Exchange) -> None:
         mint_position(node, place, pool, exchange.account, (low, high), desired=(10**23, 10**23))
     node.mine()
     counts = []
-    for _ in range(40):
+    for _ in range(14):
         _, tick = node.call(pool.address, SLOT0)
         down = tick > 0 if rng.random() < 0.7 else tick <= 0
         amount = int(10 ** rng.uniform(18, 25))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from .cast import ALL_PLANS, Stage
-from .deploy import FOREVER, swap_exact_input
+from tests.demochain.cast import ALL_PLANS, Stage
+from tests.demochain.deploy import FOREVER, swap_exact_input
 
 Q96 = 2**96
 EXACT_OUTPUT = "exactOutputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"
@@ -120,7 +120,7 @@ def _two_pools(stage: Stage, trader: str, usd: float) -> None:
 
 
 def _tiny_swap(stage: Stage, prices: Prices, name: str) -> None:
-    """A few dollars in the pool with hardly any liquidity, stopped 60 % from the outside price, often past its range."""
+    """A few dollars in the pool with hardly any liquidity, stopped 60 % off the outside price, often out of range."""
     pool, rng = stage.pools[name], stage.rng
     home = math.sqrt(stage.ratio(pool)) * Q96
     zero_for_one = prices.sqrt[name] > home if rng.random() < 0.7 else prices.sqrt[name] <= home

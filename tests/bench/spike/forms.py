@@ -79,6 +79,16 @@ def column_wise(body: bytes, stage: Stages) -> Prepared:
     return prepared(swaps, stage)
 
 
+def raw_topics(body: bytes, stage: Stages) -> Prepared:
+    """(b) with topics left as JSON by msgspec, then decoded as one column."""
+    with stage("parse"):
+        logs = columns.parse_raw_topics(body)
+    with stage("decode"):
+        columns.topics([log.topics for log in logs], 3)
+        swaps = columns.swaps(logs)
+    return prepared(swaps, stage)
+
+
 def through_arrow(body: bytes, stage: Stages) -> Prepared:
     """(c) The columns of (b), COPY encoded by pgpq from Arrow."""
     with stage("parse"):
@@ -114,7 +124,12 @@ def sliced(body: bytes, stage: Stages) -> Prepared:
 
 def forms() -> dict[str, Form]:
     """Forms by name; those of libraries that are not installed are left out."""
-    found: dict[str, Form] = {"a per log": per_log, "b columns": column_wise, "c arrow + pgpq": through_arrow}
+    found: dict[str, Form] = {
+        "a per log": per_log,
+        "b columns": column_wise,
+        "b, topics raw": raw_topics,
+        "c arrow + pgpq": through_arrow,
+    }
     for name in ("cherry_core", "tiders_core"):
         if find_spec(name):
             found[f"e {name}"] = by_library(import_module(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from multiprocessing import get_context
 import asyncpg
 
 from . import sink
-from .forms import Form, Prepared, Stages, column_wise, forms
+from .forms import Form, Prepared, Stages, column_wise, forms, raw_topics
 from .sink import Cost, Meter
 
 WORKERS = 2
-Run = Callable[[asyncpg.Connection, Sequence[bytes], Stages], "asyncio.Future[int]"]
+Run = Callable[[asyncpg.Connection, Sequence[bytes], Stages], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ def ways(uri: str) -> Iterator[dict[str, Run]]:
     """All ways to run, by name; worker processes live as long as the context."""
     found: dict[str, Run] = {name: partial(in_turn, form) for name, form in forms().items()}
     found["b columns, gc put off"] = partial(put_off, column_wise)
+    found["b, topics raw, gc put off"] = partial(put_off, raw_topics)
     found["b, decoding in a thread"] = partial(ahead, None, 2)
     spawn = get_context("spawn")
     with (

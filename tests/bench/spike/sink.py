@@ -103,6 +103,11 @@ async def fees_held(db: asyncpg.Connection) -> dict[bytes, int]:
     return {row["token"]: int(row["fees"]) for row in found}
 
 
+async def canonical(db: asyncpg.Connection) -> bool:
+    """Whether all amounts are stored digit for digit as Postgres stores the same number read from text."""
+    return await db.fetchval("select bool_and(numeric_send(amount) = numeric_send(amount::text::numeric)) from flow")
+
+
 async def natural_rows(db: asyncpg.Connection) -> AsyncIterator[bytes]:
     """The natural octets of each held row, rebuilt from the table."""
     columns = f"contract, token, amount, {', '.join(label.split()[0] for label in LABELS.split(', '))}"
