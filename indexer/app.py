@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from indexer.chain.chains import Chain, load_chains
 from indexer.chain.head import Header, finalized
@@ -32,6 +33,8 @@ from indexer.work.close import close_chain
 from indexer.work.follow import follow
 from indexer.work.group import groups
 from indexer.work.progress import Progress
+
+T = TypeVar("T")
 
 DEFAULT_START = "7d"  # a first run shows something within minutes, whatever the endpoint costs
 
@@ -67,14 +70,19 @@ def catalogue(settings: Settings, manifests: Iterable[File] | None = None, quote
 
 
 @asynccontextmanager
-async def ledger(settings: Settings, name: str = "indexer") -> AsyncIterator[Database]:
-    """The database of the settings, migrated; without one the embedded Postgres' database `name`."""
+async def ledger(settings: Settings, name: str = "indexer", *, fresh: bool = False) -> AsyncIterator[Database]:
+    """The database of the settings, migrated; without one the embedded Postgres' database `name`.
+
+    fresh: begin that embedded database anew.
+    """
     async with AsyncExitStack() as stack:
         if settings.database is not None:
             url = settings.database.get_secret_value()
         else:
             server = await asyncio.to_thread(EmbeddedPostgres, settings.data_dir)
             stack.callback(server.close)
+            if fresh:
+                server.forget(name)
             url = server.url(name)
         database = await Database.open(url)
         stack.push_async_callback(database.close)
@@ -160,9 +168,7 @@ class _Job:
         """From the settings' start, or from what is held already, to their end or the final head."""
         last = await self._block(self._settings.to, final, end=True) if self._settings.to is not None else final.number
         row = (
-            await self._database.fetch(
-                query("held_range"), self._chain.chain_id, [one.id for one in self._deployments]
-            )
+            await self._database.fetch(query("held_range"), self._chain.chain_id, [one.id for one in self._deployments])
         )[0]
         if self._settings.start is None and row["first_block"] is not None:
             return Span(row["first_block"], last)
@@ -179,21 +185,23 @@ class _Job:
         elif moment.time is not None and moment.time > final.time:
             if not end:
                 raise BadInput(
-                    f"{written} is after {self._chain.name}'s last final block, {final.number}: choose an earlier start."
+                    f"{written} is after {self._chain.name}'s last final block, {final.number}: start earlier."
                 )
             return final.number
         else:
             number = (await first_block_at(self._pool, moment.time or 0, 0, final)).number - end
         if number > final.number and not end:
-            raise BadInput(f"Block {number} is not final on {self._chain.name} yet: the last final one is {final.number}.")
+            raise BadInput(
+                f"Block {number} is not final on {self._chain.name} yet: the last final one is {final.number}."
+            )
         return min(number, final.number)
 
 
-async def _together(work: Iterable[object]) -> list[object]:
+async def _together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """Runs coroutines side by side; the first failure ends the others and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(one) for one in work]  # type: ignore[arg-type]
+            running = [tasks.create_task(one) for one in work]
     except BaseExceptionGroup as group:
         raise _first(group) from None
     return [task.result() for task in running]
@@ -219,7 +227,9 @@ def _wanted(settings: Settings, known: Catalogue) -> dict[str, list[Deployment]]
         raise BadInput([f"{name}: no such protocol; known are {', '.join(known.protocols)}." for name in unknown])
     chains = [name for name, chain in settings.chains.items() if chain.rpc]
     if not chains:
-        raise BadInput("No endpoint is given: add --rpc ethereum=https://..., or a [chains.ethereum] table to indexer.toml.")
+        raise BadInput(
+            "No endpoint is given: add --rpc ethereum=https://..., or a [chains.ethereum] table to indexer.toml."
+        )
     protocols = settings.protocols or tuple(known.protocols)
     members = [deployment for name in protocols for deployment in known.protocols[name].deployments]
     found = {chain: [one for one in members if one.chain == chain] for chain in chains}

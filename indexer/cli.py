@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import sys
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import asyncpg
 import typer
@@ -32,8 +31,12 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True)
+if not console.is_terminal:
+    console = Console(stderr=True, width=120)  # a file or a pipe has no width to keep to
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; indexer.toml here, if there is one.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings file; indexer.toml here, if there is one.")
+]
 DatabaseOption = Annotated[str | None, typer.Option("--database", help="postgresql://... instead of the embedded one.")]
 DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the embedded Postgres.")]
 
@@ -61,7 +64,9 @@ def demo(
 @cli.command()
 def up(
     rpc: Annotated[list[str] | None, typer.Option("--rpc", help="CHAIN=URL; may be repeated.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option("--protocol", help="Protocol to index; may be repeated.")] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option("--protocol", help="Protocol to index; may be repeated.")
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", help="Block, UTC date, or time ago such as 7d.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="The same; the last final block if left out.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Stop when the history is read.")] = False,
@@ -72,7 +77,9 @@ def up(
 ) -> None:
     """Read final history into the ledger, close days, refresh yield_daily, and go on with new blocks."""
     watch.configure(verbose)
-    values = _given(protocols=protocol, start=start, to=to, database=database, data_dir=data_dir, chains=_chains(rpc or []))
+    values = _given(
+        protocols=protocol, start=start, to=to, database=database, data_dir=data_dir, chains=_chains(rpc or [])
+    )
     _run(_up(_settings(config, values), once))
 
 
@@ -122,12 +129,14 @@ async def _sql(settings: Settings, statement: str, style: Format, name: str) -> 
             rows = await database.fetch(statement)
         except asyncpg.PostgresError as error:
             raise BadInput(f"Postgres refuses the statement: {error}") from None
-    print(FORMATS[style](rows))
+    print(FORMATS[style]([dict(row) for row in rows]))
 
 
 def _settings(config: Path | None, values: dict[str, Any]) -> Settings:
     try:
-        return load_settings(config if config is not None else SETTINGS_FILE if SETTINGS_FILE.exists() else None, values)
+        return load_settings(
+            config if config is not None else SETTINGS_FILE if SETTINGS_FILE.exists() else None, values
+        )
     except IndexerError as error:
         _fail(error)
 
@@ -177,10 +186,10 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-def _fail(error: IndexerError) -> Any:
+def _fail(error: IndexerError) -> NoReturn:
     console.print(f"indexer: {error}", style="red" if console.is_terminal else None, markup=False, highlight=False)
     raise SystemExit(error.exit_code if isinstance(error, Refuse) else 1) from None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -54,7 +54,8 @@ class Deployment:
     """One family at given addresses on one chain.
 
     id: protocol.chain or protocol.chain.name. contracts: addresses by role, every role of the family present.
-    counts: the basis the views count, by kind, None for a kind known not to occur. digest: 32 octets over what decides its flows.
+    counts: the basis the views count, by kind, None for a kind known not to occur. digest: 32 octets over what
+    decides its flows.
     """
 
     id: str

@@ -42,7 +42,7 @@ class Pace:
         return max(1, min(self.blocks, limits.max_blocks if limits.max_blocks is not None else self.blocks))
 
     def saw(self, asked: int, logs: int, limits: Limits) -> None:
-        """Aim at LOGS_WANTED (or nine tenths of the endpoint's limit) from the density seen, growing fourfold at most."""
+        """Aim at LOGS_WANTED, or nine tenths of the endpoint's limit, from the density seen; at most fourfold."""
         self.last = (asked, logs)
         wanted = LOGS_WANTED if limits.max_logs is None else min(LOGS_WANTED, limits.max_logs * 9 // 10)
         fitting = asked * 4 if logs == 0 else max(1, asked * wanted // logs)
@@ -122,9 +122,7 @@ class Fetcher:
             _add(logs, parts, answer)
 
     async def _ask(self, shape: Shape, span: Span) -> tuple[Answer, str]:
-        answer, endpoint = await self.pool.ask(
-            "eth_getLogs", [shape.filter(span)], lambda body: parse(body, span)
-        )
+        answer, endpoint = await self.pool.ask("eth_getLogs", [shape.filter(span)], lambda body: parse(body, span))
         return answer, endpoint.name
 
     async def _timed(self, groups: dict[LogKey, Raw]) -> dict[LogKey, Raw]:

@@ -1,4 +1,4 @@
-"""What a pool remembers of one endpoint: its health, its budget, its limits and what it will not do."""
+"""What a pool remembers of one endpoint (health, budget, limits, refusals), and who waits for a place at one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from indexer.chain.limits import Limits
 from indexer.chain.rpc import BatchRefused, Endpoint
-from indexer.errors import EndpointBusy, IndexerError, Retry, TooMuch
+from indexer.errors import EndpointBusy, EndpointUnusable, IndexerError, Retry, TooMuch
 
 SECOND = 1_000_000_000  # nanoseconds
 FIRST_REST = SECOND // 4
@@ -137,3 +138,59 @@ class Lane:
         self.next_slot = slot + items * self.gap
         if slot > now:
             await pace.sleep(slot - now)
+
+
+@dataclass(slots=True)
+class Trip:
+    """One question on its way: which endpoints not to ask (again), and why."""
+
+    methods: frozenset[str]
+    avoided: Collection[Endpoint] = ()
+    skipped: dict[Lane, EndpointUnusable] = field(default_factory=dict)
+    last: Retry | None = None
+
+    def open_to(self, lane: Lane) -> bool:
+        """Whether this endpoint may be asked the question at all."""
+        return lane.serves(self.methods) and lane.endpoint not in self.avoided
+
+
+class Queue:
+    """Questions that wait for an endpoint, first come first served."""
+
+    def __init__(self) -> None:
+        self._places: dict[asyncio.Future[Lane | None], Trip] = {}
+
+    async def wait(self, trip: Trip, pause: Awaitable[None] | None) -> Lane | None:
+        """The endpoint where a place was handed over; None: look around anew."""
+        place: asyncio.Future[Lane | None] = asyncio.get_running_loop().create_future()
+        self._places[place] = trip
+        timer = None if pause is None else asyncio.ensure_future(pause)
+        try:
+            waits: list[asyncio.Future[Any]] = [place] if timer is None else [place, timer]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return place.result() if place.done() else None
+        except asyncio.CancelledError:
+            handed = place.result() if place.done() else None
+            if handed is not None:
+                handed.load -= 1
+                self.hand_over(handed)
+            raise
+        finally:
+            self._places.pop(place, None)
+            if timer is not None:
+                timer.cancel()
+
+    def hand_over(self, lane: Lane) -> None:
+        """Give a free place to the first question that may go there."""
+        for place, trip in self._places.items():
+            if trip.open_to(lane) and lane not in trip.skipped:
+                del self._places[place]
+                lane.load += 1
+                place.set_result(lane)
+                return
+
+    def wake_all(self) -> None:
+        """Let every waiting question look around anew, in its order."""
+        for place in self._places:
+            place.set_result(None)
+        self._places.clear()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
 from indexer.chain.chains import Chain
-from indexer.chain.lane import ANY_METHOD, BATCH, SECOND, Lane, Pace, Request
+from indexer.chain.lane import ANY_METHOD, BATCH, SECOND, Lane, Pace, Queue, Request, Trip
 from indexer.chain.limits import Limits, tightest
 from indexer.chain.refusals import HistoryMissing, TagUnsupported
 from indexer.chain.rpc import Endpoint, quantity
@@ -18,19 +17,6 @@ from indexer.errors import EndpointUnusable, IndexerError, NoEndpoint, Retry, To
 
 T = TypeVar("T")
 Answers = list[bytes | IndexerError]
-
-
-@dataclass(slots=True)
-class _Trip:
-    """One question on its way: whom not to ask (again), and why."""
-
-    methods: frozenset[str]
-    skipped: dict[Lane, EndpointUnusable]
-    last: Retry | None = None
-    avoided: Collection[Endpoint] = ()
-
-    def open_to(self, lane: Lane) -> bool:
-        return lane.serves(self.methods) and lane.endpoint not in self.avoided
 
 
 class Endpoints:
@@ -55,7 +41,7 @@ class Endpoints:
         self._concurrency, self._attempts = concurrency, attempts
         self.final_seen: tuple[int, bytes] | None = None  # number and hash of the last final block, see head.py
         self._turn = 0
-        self._freed = asyncio.Event()
+        self._queue = Queue()
 
     async def call(self, method: str, params: Sequence[object]) -> bytes:
         """The JSON text of `result` (null is b"null") from whichever endpoint gives it.
@@ -145,7 +131,7 @@ class Endpoints:
     async def _travel(
         self, requests: Sequence[Request], read: Callable[[Answers], T], avoid: Collection[Endpoint]
     ) -> tuple[T, Endpoint]:
-        trip = _Trip(frozenset(method for method, _ in requests), {}, avoided=avoid)
+        trip = Trip(frozenset(method for method, _ in requests), avoid)
         for attempt in range(self._attempts):
             lane = await self._board(trip)
             self.retries += attempt > 0
@@ -156,8 +142,8 @@ class Endpoints:
                 trip.skipped[lane] = refusal
                 if _may_catch_up(refusal):
                     lane.struck(Retry(str(refusal)), asked_at, self.pace)
-            except EndpointUnusable:
-                pass  # noted on the lane by _answers
+            except EndpointUnusable:  # _answers has noted it on the lane
+                self._queue.wake_all()
             except Retry as error:
                 trip.last = error
                 lane.struck(error, asked_at, self.pace)
@@ -165,21 +151,33 @@ class Endpoints:
                 lane.succeeded(self.pace.now() - asked_at)
                 return found, lane.endpoint
             finally:
-                lane.load -= 1
-                self._freed.set()
+                self._leave(lane)
         raise trip.last if trip.last is not None else self._nobody(trip)
 
-    async def _board(self, trip: _Trip) -> Lane:
+    async def _board(self, trip: Trip) -> Lane:
         """The best endpoint that is free, waiting for one if need be; raises NoEndpoint if none ever will be."""
         while True:
             lanes = self._candidates(trip)
             now = self.pace.now()
             ready = [lane for lane in lanes if lane.rest_until <= now and lane.load < self._concurrency]
             if ready:
-                return self._take(min(ready, key=lambda lane: lane.rank(now)))
-            await self._wait([lane.rest_until - now for lane in lanes if lane.rest_until > now])
+                best = min(ready, key=lambda lane: lane.rank(now))
+                best.load += 1
+                return self._take(best)
+            rests = [lane.rest_until - now for lane in lanes if lane.rest_until > now]
+            lane = await self._queue.wait(trip, self.pace.sleep(min(rests)) if rests else None)
+            if lane is not None:
+                return self._take(lane)
 
-    def _candidates(self, trip: _Trip) -> list[Lane]:
+    def _leave(self, lane: Lane) -> None:
+        """Free a place at an endpoint; if it has to rest now, all who wait look around anew."""
+        lane.load -= 1
+        if lane.rest_until > self.pace.now():
+            self._queue.wake_all()
+        elif lane.load < self._concurrency:
+            self._queue.hand_over(lane)
+
+    def _candidates(self, trip: Trip) -> list[Lane]:
         lanes = [lane for lane in self._lanes if trip.open_to(lane)]
         if all(lane in trip.skipped for lane in lanes) and any(map(_may_catch_up, trip.skipped.values())):
             trip.skipped.clear()
@@ -191,21 +189,9 @@ class Endpoints:
     def _take(self, lane: Lane) -> Lane:
         self._turn += 1
         lane.turn = self._turn
-        lane.load += 1
         for other in self._lanes:  # an endpoint that was slow long ago gets another chance
             other.latency -= 0 if other is lane else other.latency >> 7
         return lane
-
-    async def _wait(self, rests: Sequence[int]) -> None:
-        """Until a place is free or the shortest rest is over."""
-        self._freed.clear()
-        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._freed.wait())]
-        waits += [asyncio.ensure_future(self.pace.sleep(rest)) for rest in sorted(rests)[:1]]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in waits:
-                waiting.cancel()
 
     async def _answers(self, lane: Lane, requests: Sequence[Request]) -> Answers:
         await self._check_chain(lane)
@@ -262,7 +248,7 @@ class Endpoints:
             return error
         return None
 
-    def _nobody(self, trip: _Trip) -> IndexerError:
+    def _nobody(self, trip: Trip) -> IndexerError:
         tagless = [error for error in trip.skipped.values() if isinstance(error, TagUnsupported)]
         if tagless:
             return tagless[0]
@@ -270,7 +256,7 @@ class Endpoints:
         told = "\n".join(reasons) or "none is configured"
         return NoEndpoint(f"No endpoint of {self.chain.name} is left for {', '.join(sorted(trip.methods))}:\n{told}")
 
-    def _reason(self, lane: Lane, trip: _Trip) -> str:
+    def _reason(self, lane: Lane, trip: Trip) -> str:
         known = [lane.refused[key] for key in (ANY_METHOD, *sorted(trip.methods)) if key in lane.refused]
         known += [str(trip.skipped[lane])] if lane in trip.skipped else []
         return known[0] if known else "not to be asked this time"

@@ -49,7 +49,7 @@ def is_negative(words: Words) -> Mask:
 
 def is_zero(words: Words) -> Mask:
     """Whether each value is zero."""
-    return ~words.any(axis=1)
+    return np.logical_not(words.any(axis=1))
 
 
 def magnitude(words: Words) -> Words:
@@ -69,7 +69,7 @@ def magnitude(words: Words) -> Words:
 
 
 def subtract(left: Words, right: Words) -> Words:
-    """left - right, where left >= right in every row."""
+    """The difference of left and right, where left >= right in every row."""
     result = np.zeros_like(left)
     borrow = np.zeros(len(left), np.uint64)
     for column in range(7, _top(left) - 1, -1):
@@ -133,7 +133,7 @@ def sum_by_group(words: Words, group: Ints, groups: int) -> list[int]:
 
 def _top(words: Words) -> int:
     """Index of the first column that is not all zero (7 if every value is zero)."""
-    used = np.flatnonzero(words.any(axis=0)) if len(words) else ()
+    used = np.flatnonzero(words.any(axis=0)).tolist() if len(words) else []
     return int(used[0]) if len(used) else 7
 
 

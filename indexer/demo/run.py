@@ -16,6 +16,8 @@ from indexer.settings import Settings, load_settings
 from indexer.watch.bar import shown
 
 DATABASE = "demo"
+QUESTION = "SELECT day, protocol, fees_usd, incentives_usd, real_share FROM yield_daily ORDER BY day, protocol"
+MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"  # where the demo chain has its own aggregate3
 
 
 def demo_settings(given: Mapping[str, Any]) -> Settings:
@@ -31,7 +33,7 @@ async def run_demo(settings: Settings, console: Console) -> None:
         settings = settings.model_copy(update={"chains": load_settings(None, {"chains": {"demo": chain}}).chains})
         manifests = [file for file in (folder / "protocols").iterdir() if file.name.endswith(".toml")]
         known = app.catalogue(settings, sorted(manifests, key=lambda file: file.name), [folder / "tokens.toml"])
-        async with app.ledger(settings, DATABASE) as database:
+        async with app.ledger(settings, DATABASE, fresh=True) as database:
             run, closed = app.Run(), asyncio.Event()
             with shown(run, console, until=closed):
                 await app.up(settings, known, database, run, once=True, on_close=closed.set)
@@ -39,11 +41,8 @@ async def run_demo(settings: Settings, console: Console) -> None:
     where = "the given database" if settings.database is not None else f"the embedded Postgres in {settings.data_dir}"
     console.print(f"The rows are in {where}, database {DATABASE}. Look at them with:", highlight=False, soft_wrap=True)
     console.print(
-        '  indexer sql --demo "SELECT day, protocol, fees_usd, incentives_usd, real_share FROM yield_daily ORDER BY 1, 2"',
+        f'  indexer sql --demo "{QUESTION}"',
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
-
-
-MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"

@@ -69,3 +69,30 @@ class Family(Protocol):
 
     def classify(self, contracts: Contracts, batches: Batches, context: Context) -> Classified:
         """Flows and trades of the members' logs; logs of contracts that context does not know are left out."""
+
+
+class NamedEmitters:
+    """What a family needs not say if the manifest names every emitter and no parameter changes its rules."""
+
+    questions: Sequence[str] = ()
+    parameters: Sequence[Parameter] = ()
+
+    def anchor(self, contracts: Contracts) -> Address | None:
+        """None: nobody else can become a member."""
+        return None
+
+    def announced(self, batches: Batches) -> list[Member]:
+        """None: all are named."""
+        return []
+
+    def admit(self, contracts: Contracts, answers: Sequence[Answer]) -> dict[str, int | bytes] | None:
+        """Never asked."""
+        return None
+
+    def steps(self, batches: Batches) -> list[Step]:
+        """None: there are no parameters."""
+        return []
+
+    def observed(self, parameter: str, answer: Answer) -> tuple[int, ...]:
+        """Never asked."""
+        return ()

@@ -8,12 +8,12 @@ through a dummy pool: its Harvest is booked as paid only, so nothing counts twic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from indexer.decode import wide
-from indexer.families.interface import Answer, Arity, Batches, Contracts, Parameter
+from indexer.families.interface import Arity, Batches, Contracts, NamedEmitters
 from indexer.model import (
     Address,
     Basis,
@@ -23,10 +23,8 @@ from indexer.model import (
     Flows,
     Kind,
     Label,
-    Member,
     Side,
     Source,
-    Step,
     Subscription,
 )
 
@@ -35,41 +33,19 @@ HARVEST = "Harvest(address indexed user, uint256 indexed pid, uint256 amount)"
 ZERO_ADDRESS = bytes(32)
 
 
-class MasterChef:
+class MasterChef(NamedEmitters):
     """Own-token mints to the chef as accrued, harvests as paid; one leg."""
 
     name = "masterchef"
     version = 1
     contracts: Mapping[str, Arity] = {"chef": Arity.ONE, "token": Arity.ONE, "harvesters": Arity.ANY}
     kinds: Mapping[Kind, tuple[Basis, ...]] = {Kind.INCENTIVE: (Basis.ACCRUED, Basis.PAID)}
-    questions: Sequence[str] = ()
-    parameters: Sequence[Parameter] = ()
 
     def subscriptions(self, contracts: Contracts) -> tuple[Subscription, ...]:
         """Mints of the token to the chef, and the harvesters' Harvest."""
         mints = Subscription(TRANSFER, contracts["token"], {1: (ZERO_ADDRESS,), 2: (bytes(12) + contracts["chef"][0],)})
         harvesters = contracts.get("harvesters", ())
         return (mints, Subscription(HARVEST, harvesters)) if harvesters else (mints,)
-
-    def anchor(self, contracts: Contracts) -> Address | None:
-        """None: all emitters are named."""
-        return None
-
-    def announced(self, batches: Batches) -> list[Member]:
-        """None: all emitters are named."""
-        return []
-
-    def admit(self, contracts: Contracts, answers: Sequence[Answer]) -> dict[str, int | bytes] | None:
-        """Never asked: all emitters are named."""
-        return None
-
-    def steps(self, batches: Batches) -> list[Step]:
-        """No parameters."""
-        return []
-
-    def observed(self, parameter: str, answer: Answer) -> tuple[int, ...]:
-        """No parameters."""
-        return ()
 
     def classify(self, contracts: Contracts, batches: Batches, context: Context) -> Classified:
         """Incentives in the reward token: minted (accrued) and harvested (paid)."""

@@ -49,7 +49,9 @@ FLASH = (
 SET_FEE_PROTOCOL = (
     "SetFeeProtocol(uint8 feeProtocol0Old, uint8 feeProtocol1Old, uint8 feeProtocol0New, uint8 feeProtocol1New)"
 )
-COLLECT_PROTOCOL = "CollectProtocol(address indexed sender, address indexed recipient, uint128 amount0, uint128 amount1)"
+COLLECT_PROTOCOL = (
+    "CollectProtocol(address indexed sender, address indexed recipient, uint128 amount0, uint128 amount1)"
+)
 
 PPM = 10**6
 SHARE = "fee_protocol"  # values: the denominators for token0 and token1, 0 where the switch is off
@@ -105,8 +107,7 @@ class UniswapV3:
         ]
 
     def admit(self, contracts: Contracts, answers: Sequence[Answer]) -> dict[str, int | bytes] | None:
-        """A pool is ours if it names our factory; who copies that name gets its swaps refused by nobody else,
-        so the answers must also be complete."""
+        """A pool is ours if it names our factory and answers all questions."""
         factory, token0, token1, fee = (answer[0] if answer else None for answer in answers)
         if factory != contracts["factory"][0] or token0 is None or token1 is None or fee is None:
             return None
@@ -156,7 +157,7 @@ class _Pools:
     def __init__(self, batch: Batch, context: Context) -> None:
         table = [emitter.tobytes() for emitter in batch.where.emitters]
         known = np.array([address in context.members for address in table], bool)
-        rows: Mask = known[batch.where.emitter] if len(table) else np.zeros(0, bool)
+        rows: Mask = known[batch.where.emitter] if table else np.zeros(0, bool)
         self.batch = batch if rows.all() else batch.take(rows)
         facts = [context.members.get(address, {}) for address in table]
         self._emitter = self.batch.where.emitter

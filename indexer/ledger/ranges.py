@@ -89,9 +89,7 @@ async def held(database: Database, chain_id: int, deployments: Sequence[str]) ->
     return result
 
 
-async def leased_elsewhere(
-    database: Database, chain_id: int, deployments: Sequence[str], own: Iterable[int]
-) -> bool:
+async def leased_elsewhere(database: Database, chain_id: int, deployments: Sequence[str], own: Iterable[int]) -> bool:
     """Whether somebody else holds a lease for one of the deployments; own: this process's fences."""
     rows = await database.fetch(query("leases_of_others"), chain_id, list(deployments), list(own))
     return bool(rows)
@@ -116,9 +114,7 @@ async def commit(database: Database, lease: Lease, reading: Reading) -> None:
 
     Repeating it changes nothing. Raises LeaseLost if the range was taken over meanwhile.
     """
-    parts = [
-        part for owner, made in reading.classified.items() for part in day_parts(owner, made.flows)
-    ]
+    parts = [part for owner, made in reading.classified.items() for part in day_parts(owner, made.flows)]
     stream = [copy_rows(owner, flows) for owner, made in reading.classified.items() for flows in made.flows]
     await _ensure_months(database, reading)
 
@@ -230,7 +226,16 @@ async def _put_range(connection: Connection, lease: Lease, reading: Reading, par
     await connection.executemany(
         query("put_range_day"),
         [
-            (chain_id, number, part.deployment, _day(part.day), part.first_block, part.last_block, part.flows, part.digest)
+            (
+                chain_id,
+                number,
+                part.deployment,
+                _day(part.day),
+                part.first_block,
+                part.last_block,
+                part.flows,
+                part.digest,
+            )
             for part in parts
         ],
     )

@@ -25,37 +25,37 @@ async def register(
             await connection.execute(query("put_chain"), chain_id, name)
         retired = []
         for protocol in protocols:
-            await connection.execute(
-                query("put_protocol"), protocol.id, protocol.name, protocol.category, protocol.methodology
-            )
-            for chain, token in protocol.own_tokens:
-                if chain in chains:
-                    await connection.execute(query("put_own_token"), chains[chain], protocol.id, token)
-            for deployment in protocol.deployments:
-                if deployment.chain in chains and await _put(
-                    connection, deployment, chains[deployment.chain], versions[deployment.family]
-                ):
-                    retired.append(deployment.id)
+            await _put_protocol(connection, protocol, chains)
+            here = [one for one in protocol.deployments if one.chain in chains]
+            retired += [one.id for one in here if await _put(connection, one, chains[one.chain], versions[one.family])]
         return retired
 
     return await database.transaction(work)
 
 
-async def list_quotes(
-    database: Database, quotes: Iterable[tuple[int, bytes, str, int, Decimal | None]]
-) -> None:
+async def list_quotes(database: Database, quotes: Iterable[tuple[int, bytes, str, int, Decimal | None]]) -> None:
     """Records listed tokens: chain id, address, symbol, decimals, dollars they are held at (None: priced by pools)."""
 
     async def work(connection: Connection) -> None:
-        await connection.executemany(query("put_quote_token"), sorted(quotes, key=lambda quote: quote[:2]))
+        await connection.executemany(query("put_quote_token"), sorted(quotes, key=lambda quote: (quote[0], quote[1])))
 
     await database.transaction(work)
+
+
+async def _put_protocol(connection: Connection, protocol: Protocol, chains: Mapping[str, int]) -> None:
+    await connection.execute(query("put_protocol"), protocol.id, protocol.name, protocol.category, protocol.methodology)
+    for chain, token in protocol.own_tokens:
+        if chain in chains:
+            await connection.execute(query("put_own_token"), chains[chain], protocol.id, token)
 
 
 async def _put(connection: Connection, deployment: Deployment, chain_id: int, version: int) -> bool:
     """Records one deployment; whether it replaced another version or manifest."""
     stored = await connection.fetchrow(query("stored_deployment"), deployment.id)
-    changed = stored is not None and (stored["family_version"], stored["manifest_digest"]) != (version, deployment.digest)
+    changed = stored is not None and (stored["family_version"], stored["manifest_digest"]) != (
+        version,
+        deployment.digest,
+    )
     for statement in _RETIRE if changed else ():
         await connection.execute(query(statement), chain_id, deployment.id)
     await connection.execute(

@@ -65,7 +65,7 @@ def copy_rows(owner: Owner, flows: Flows) -> bytes:
     """The rows of `flows` for COPY flow (COLUMNS) FROM STDIN (FORMAT binary), without header and trailer."""
     where = flows.where
     digits = wide.decimal_digits(flows.amount)
-    fields: list[tuple[str, str | bytes | NDArray[np.generic]]] = [
+    fields: list[tuple[str, bytes | NDArray[np.generic]]] = [
         (">i8", np.full(len(flows), owner.chain_id)),
         (">i8", where.block),
         (">i8", (where.time - _POSTGRES_EPOCH) * 1_000_000),
@@ -97,7 +97,7 @@ def row_hashes(owner: Owner, flows: Flows) -> list[bytes]:
     """sha256 of each flow's natural columns: the same octets as the SQL function flow_octets builds."""
     where = flows.where
     suffix = "/".join((owner.protocol, owner.deployment, *_label_texts(flows.label))).encode()
-    fields = (
+    fields: list[tuple[str, bytes | NDArray[np.generic]]] = [
         (">i8", np.full(len(flows), owner.chain_id)),
         (">i8", where.block),
         (">i8", where.time),
@@ -108,7 +108,7 @@ def row_hashes(owner: Owner, flows: Flows) -> list[bytes]:
         ("S20", flows.token),
         ("S32", wide.to_octets(flows.amount)),
         (f"S{len(suffix)}", suffix),
-    )
+    ]
     width = 8 * 3 + 4 + 2 + 32 + 20 + 20 + 32 + len(suffix)
     rows = np.empty(len(flows), [(str(at), kind) for at, (kind, _) in enumerate(fields)])
     for at, (kind, value) in enumerate(fields):
@@ -147,7 +147,7 @@ def _numeric(digits: NDArray[np.uint16]) -> NDArray[np.int64]:
     return np.concatenate([head, digits], axis=1)
 
 
-def _structured(rows: int, fields: Sequence[tuple[str, str | bytes | NDArray[np.generic]]]) -> bytes:
+def _structured(rows: int, fields: Sequence[tuple[str, bytes | NDArray[np.generic]]]) -> bytes:
     names = [("count", ">i2")]
     for at, (kind, _) in enumerate(fields):
         names += [(f"length{at}", ">i4"), (f"value{at}", kind)]
@@ -155,7 +155,7 @@ def _structured(rows: int, fields: Sequence[tuple[str, str | bytes | NDArray[np.
     table["count"] = len(fields)
     for at, (kind, value) in enumerate(fields):
         table[f"length{at}"] = np.dtype(kind).itemsize
-        table[f"value{at}"] = value if isinstance(value, bytes | str) else _as_field(kind, value)
+        table[f"value{at}"] = value if isinstance(value, bytes) else _as_field(kind, value)
     return table.tobytes()
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from rich import box
 from rich.table import Table
 
 from indexer.ledger.connect import Database
 from indexer.ledger.sql import query
 
 _DOLLARS = ("fees_usd", "supply_side_usd", "revenue_usd", "incentives_usd", "earnings_usd")
+_NOTE = "dollars of closed days; - is unknown; real share = supply side / (supply side + incentives)"
 
 
 async def protocol_table(database: Database, protocols: Sequence[str]) -> Table:
     """Totals over all closed days, one row per chain and protocol; a dash where the ledger does not know."""
-    table = Table(title="Closed days, in dollars", caption="- unknown   real share: fees to the supply side / (these + incentives)")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, caption=_NOTE, caption_justify="left")
     for heading in ("protocol", "chain", "days"):
         table.add_column(heading, no_wrap=True)
     for heading in ("fees", "supply side", "revenue", "incentives", "earnings", "real share"):
@@ -28,5 +30,5 @@ async def protocol_table(database: Database, protocols: Sequence[str]) -> Table:
 
 
 def dollars(value: Decimal | None) -> str:
-    """Whole cents with separators, a dash for unknown."""
-    return "-" if value is None else f"{value:,.2f}"
+    """Whole dollars with separators, a dash for unknown."""
+    return "-" if value is None else f"{value:,.0f}"

@@ -28,7 +28,7 @@ async def follow(
     progress: Progress,
     close: Callable[[Header], Awaitable[None]],
 ) -> None:
-    """Reads blocks as they become final, for ever; `close` is called after each step. final: read up to here already."""
+    """Reads blocks as they become final, for ever, and calls `close` after each step. final: what is read already."""
     while True:
         progress.stage = f"waiting for final blocks after {final.number}"
         await asyncio.sleep(POLL)

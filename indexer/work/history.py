@@ -28,7 +28,7 @@ async def ensure_history(group: Group, last: int) -> None:
     wanting = [one for one in group.deployments if family_of(one).parameters]
     for deployment in wanting if not group.steps_from_state else ():
         read = await context.histories(group.database, group.chain_id, [deployment.id])
-        for gap in missing(Span(deployment.start_block, last), read[deployment.id]) if last >= deployment.start_block else ():
+        for gap in missing(Span(deployment.start_block, last), read[deployment.id]):
             if not await _read(group, deployment, gap):
                 group.steps_from_state = True
                 return
@@ -40,7 +40,8 @@ async def _read(group: Group, deployment: Deployment, gap: Span) -> bool:
     first = gap.first
     while first <= gap.last:
         limit = group.pool.limits.max_blocks
-        if limit is not None and (gap.last - first + 1) // limit > DEAR and await _has_state(group, deployment, gap.first):
+        dear = limit is not None and (gap.last - first + 1) // limit > DEAR
+        if dear and await _has_state(group, deployment, gap.first):
             return False
         part = Span(first, min(gap.last, first + fetcher.blocks - 1))
         logs = await fetcher.read(part, timed=False)
@@ -98,4 +99,3 @@ async def _from_state(
         for contract in contracts
         for one in family.parameters
     }
-

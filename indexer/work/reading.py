@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from indexer.ledger.ranges import Reading
 from indexer.ledger.rows import Owner
 from indexer.manifest import Deployment
-from indexer.model import Classified, Context, Member, Quarantined, Span, Step
+from indexer.model import Address, Batch, Classified, Context, Member, Quarantined, Span, Step
 from indexer.work.classify import Matched, Matcher, refuse_doubles
 from indexer.work.group import Group, family_of, is_open
 from indexer.work.history import steps_for
@@ -42,9 +44,7 @@ async def read_range(group: Group, span: Span, deployments: tuple[str, ...], fin
     )
 
 
-async def _classify(
-    group: Group, deployment: Deployment, matched: Matched, span: Span, seen: list[Step]
-) -> Classified:
+async def _classify(group: Group, deployment: Deployment, matched: Matched, span: Span, seen: list[Step]) -> Classified:
     members = own(group, deployment, matched.emitters())
     steps = await steps_for(group, deployment, sorted(members), span, seen)
     return family_of(deployment).classify(deployment.contracts, matched.batches, Context(members, steps))
@@ -61,10 +61,12 @@ def _used(group: Group, deployment: Deployment, matched: Matched) -> int:
     members = {contract for contract, facts in group.members.get(deployment.id, {}).items() if facts is not None}
     anchor = family_of(deployment).anchor(deployment.contracts)
     mine = members | ({anchor} if anchor is not None else set())
-    return sum(
-        int(sum((batch.where.emitter == at).sum() for at, emitter in enumerate(batch.where.emitters) if emitter.tobytes() in mine))
-        for batch in matched.batches.values()
-    )
+    return sum(_emitted_by(mine, batch) for batch in matched.batches.values())
+
+
+def _emitted_by(contracts: set[Address], batch: Batch) -> int:
+    mine = np.array([emitter.tobytes() in contracts for emitter in batch.where.emitters], bool)
+    return int(mine[batch.where.emitter].sum())
 
 
 def _check(made: dict[Owner, Classified]) -> None:

@@ -25,7 +25,7 @@ async def describe(group: Group, made: Iterable[Classified], block: int) -> None
     known = await context.known_tokens(group.database, group.chain_id, sorted(new))
     strangers = sorted(new - known)
     answers = await ask_raw(group.pool, strangers, _QUESTIONS, block) if strangers else {}
-    rows = [_row(token, *answers[token], block) for token in strangers]
+    rows = [_row(token, answers[token][0], answers[token][1], block) for token in strangers]
     await context.put_tokens(group.database, group.chain_id, rows)
     group.tokens |= new
 

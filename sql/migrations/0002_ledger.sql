@@ -46,7 +46,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('ensure_flow_month'));
-    IF to_regclass(partition) IS NOT NULL THEN
+    -- Asked of the catalogue itself: to_regclass may still answer from before the wait.
+    IF EXISTS (SELECT FROM pg_class WHERE relname = partition AND relnamespace = current_schema()::regnamespace) THEN
         RETURN;
     END IF;
     next_month := date_trunc('month', (month AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';

@@ -343,6 +343,44 @@ async def test_requests_under_way_never_exceed_the_concurrency() -> None:
         assert node.connections <= 3
 
 
+async def test_questions_given_up_while_waiting_leave_their_places_to_others() -> None:
+    async with scene(echo, concurrency=2) as s:
+        await s.pool.verify()
+        s.node.delay = 0.01
+        asked = [asyncio.create_task(s.pool.call("eth_x", [n])) for n in range(60)]
+        for number, task in enumerate(asked):
+            await asyncio.sleep(0.002 if number % 5 == 0 else 0)
+            if number % 3:
+                task.cancel()
+        done = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+        assert [json.loads(answer)[0] for answer in done if isinstance(answer, bytes)][-1] == 57
+        assert await asyncio.wait_for(s.pool.batch([("eth_x", [n]) for n in range(5)]), 5)
+        assert [lane.load for lane in s.pool._lanes] == [0]
+
+
+async def test_a_thousand_questions_wait_in_line_without_waking_one_another() -> None:
+    async with scene(echo, concurrency=4) as s:
+        wakes = 0
+        looked = s.pool._candidates
+
+        def counting(trip: Any) -> Any:
+            nonlocal wakes
+            wakes += 1
+            return looked(trip)
+
+        s.pool._candidates = counting  # type: ignore[method-assign]
+        answers = await asyncio.gather(*(s.pool.call("eth_x", [n]) for n in range(1000)))
+        assert [json.loads(answer)[0] for answer in answers] == list(range(1000))
+        assert wakes == 1000
+
+
+async def test_those_who_wait_for_an_endpoint_that_turns_out_unusable_are_told() -> None:
+    async with scene(fails(-32601, "method not found"), concurrency=1) as s:
+        errors = await asyncio.gather(*(s.pool.call("eth_x", [n]) for n in range(20)), return_exceptions=True)
+        assert {type(error) for error in errors} == {NoEndpoint}
+        assert s.node.count("eth_x") == 1
+
+
 async def test_a_budget_spaces_requests_and_counts_batch_items() -> None:
     async with scene(echo, requests_per_second=10) as s:
         await s.pool.verify()
@@ -443,14 +481,14 @@ async def test_a_batch_without_an_endpoint_left_is_refused() -> None:
             await s.pool.batch([("eth_x", [n]) for n in range(3)])
 
 
-async def test_a_wrong_key_takes_the_endpoint_out_for_good() -> None:
+async def test_a_wrong_key_takes_the_endpoint_out_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Node(echo) as node:
         endpoint = Endpoint(SecretStr(node.url))
 
         async def refuse(*_: object) -> bytes:
             raise EndpointUnusable(f"{endpoint.name}: check its key.")
 
-        endpoint.call = refuse  # type: ignore[method-assign]
+        monkeypatch.setattr(endpoint, "call", refuse)
         pool = Endpoints(ETHEREUM, [endpoint])
         with pytest.raises(NoEndpoint, match="check its key"):
             await pool.call("eth_x", [])

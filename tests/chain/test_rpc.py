@@ -404,10 +404,11 @@ def test_whatever_comes_is_a_result_or_a_typed_error(body: bytes) -> None:
 
         return _Reply(200, None, bytearray(body))
 
-    endpoint._post = given_body  # type: ignore[method-assign]
-    for question in (endpoint.call("eth_getLogs", []), endpoint.batch([("eth_getLogs", [])])):
+    endpoint._post = given_body  # type: ignore[method-assign, assignment]
+    questions: list[Any] = [endpoint.call("eth_getLogs", []), endpoint.batch([("eth_getLogs", [])])]
+    for question in questions:
         with suppress(IndexerError):
-            asyncio.run(question)  # type: ignore[arg-type]
+            asyncio.run(question)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ async def pool_on(times: Any, name: str = "ethereum", slot_timed_from: int | Non
         await pool.close()
 
 
+async def top_of(pool: Endpoints, number: int) -> Header:
+    found = await header(pool, number)
+    assert found is not None
+    return found
+
+
 def slots(count: int, missed: int, seed: int = 3) -> Any:
     """count blocks of 12 s, with so many missed slots at random places."""
     dice = np.random.default_rng(seed)
@@ -138,7 +144,7 @@ async def test_the_first_block_of_a_day_is_found_in_few_headers(rhythm: str, mea
     times = GENESIS + np.cumsum(rhythms()[rhythm](dice))
     costs = []
     async with pool_on(times, "polygon", None) as (pool, node):
-        top = await header(pool, len(times) - 1)
+        top = await top_of(pool, len(times) - 1)
         for at in dice.integers(int(times[1]), int(times[-1]), 25):
             before = node.count("eth_getBlockByNumber")
             found = await first_block_at(pool, int(at), 0, top)
@@ -152,7 +158,7 @@ async def test_the_first_block_of_a_day_is_found_in_few_headers(rhythm: str, mea
 async def test_the_first_block_is_exact_at_every_edge(at: int) -> None:
     times = GENESIS + 12 * np.arange(1000)
     async with pool_on(times) as (pool, _):
-        top = await header(pool, 999)
+        top = await top_of(pool, 999)
         found = await first_block_at(pool, GENESIS + at, 0, top)
         assert found.number == max(0, -(-at // 12))
 
@@ -160,14 +166,14 @@ async def test_the_first_block_is_exact_at_every_edge(at: int) -> None:
 async def test_the_first_of_several_blocks_in_one_second_is_found() -> None:
     times = GENESIS + np.arange(4000) // 4
     async with pool_on(times, "arbitrum", None) as (pool, _):
-        top = await header(pool, 3999)
+        top = await top_of(pool, 3999)
         for second in (1, 500, 999):
             assert (await first_block_at(pool, GENESIS + second, 0, top)).number == 4 * second
 
 
 async def test_a_time_after_the_last_block_is_refused() -> None:
     async with pool_on(GENESIS + 12 * np.arange(10)) as (pool, _):
-        top = await header(pool, 9)
+        top = await top_of(pool, 9)
         with pytest.raises(BadInput, match="no block up to 9"):
             await first_block_at(pool, top.time + 1, 0, top)
 
@@ -176,6 +182,6 @@ async def test_a_search_through_disordered_times_ends_in_a_lie() -> None:
     times = GENESIS + 12 * np.arange(1000)
     times[300:700] = GENESIS + 500_000
     async with pool_on(times) as (pool, _):
-        top: Header = await header(pool, 999)
+        top = await top_of(pool, 999)
         with pytest.raises(EndpointLied, match="not between its neighbours"):
             await first_block_at(pool, GENESIS + 6000, 0, top)

@@ -8,20 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
-from tests.demochain.artifacts import (
-    SOLC,
-    SOLC_SUSHI,
-    SUSHI,
-    V3_CORE,
-    V3_PERIPHERY,
-    ZEPPELIN,
-    NotObtainable,
-    own,
-    package,
-)
+from tests.demochain.artifacts import NotObtainable, master_chef, own, uniswap
 from tests.demochain.deploy import (
     Emission,
     Farm,
@@ -66,8 +57,8 @@ def anvil() -> Iterator[Node]:
     """A fresh node with Multicall3 at its address; its process ends with the test."""
     with ExitStack() as running:
         try:
-            for spec in (V3_CORE, V3_PERIPHERY, SUSHI, ZEPPELIN, SOLC, SOLC_SUSHI):
-                package(spec)
+            for made in (partial(uniswap, "UniswapV3Factory"), partial(uniswap, "SwapRouter"), master_chef):
+                made()
             node = running.enter_context(running_node(tracing=True))
         except NotObtainable as reason:
             pytest.skip(str(reason))

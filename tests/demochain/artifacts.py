@@ -56,11 +56,14 @@ def package(spec: str) -> Path:
     """Folder of an npm package `name@version`, packed and unpacked on first use; raises NotObtainable."""
     folder = cache_folder() / spec.replace("/", "+")
     if not folder.exists():
-        for program in ("npm", "node"):
-            if shutil.which(program) is None:
-                raise NotObtainable(f"{program} is not installed: the demo chain's contracts come from npm packages.")
+        _need("npm")
         _unpack(spec, folder)
     return folder / "package"
+
+
+def _need(program: str) -> None:
+    if shutil.which(program) is None:
+        raise NotObtainable(f"{program} is not installed: the demo chain's contracts come from npm packages.")
 
 
 def _unpack(spec: str, folder: Path) -> None:
@@ -132,6 +135,7 @@ def _compiled(compiler: str, sources: dict[str, str], evm: str) -> dict[str, Art
             "outputSelection": {name: {"*": ["abi", "evm.bytecode.object"]} for name in sources if "/" not in name},
         },
     }
+    _need("node")
     soljson = package(compiler) / "soljson.js"
     command = ["node", "-e", COMPILE, str(soljson)]
     answer = subprocess.run(

@@ -16,7 +16,7 @@ category = "dex"
 methodology = """\\
 Fees are what swaps and flash loans pay to the pools of one factory. Liquidity providers get them; while a pool's fee \\
 switch is on, the protocol gets its share. Collecting that share later is kept beside it and not counted again; the \\
-pools of the fork factory are not counted."""
+pools of the fork belong to another protocol."""
 
 [[deployment]]
 chain = "demo"
@@ -27,6 +27,7 @@ exactness = "at most 1 raw unit per swap step below the contracts"
 factory = "{factory}"
 [deployment.counts]
 fee = "accrued"
+incentive = "none"
 [deployment.sources]
 start_block = "The block in which the maker of the demo chain deployed the factory."
 factory = "Deployed by the maker of the demo chain, tests/demochain, from the bytecode of @uniswap/v3-core 1.0.1."
@@ -36,9 +37,9 @@ FARM = '''\
 [protocol]
 id = "demo_farm"
 name = "Demo farm"
-category = "farm"
+category = "dex"
 methodology = """\\
-Incentives are the FARM tokens that the chef mints to itself for those who stake with it, counted when they are \\
+A fork of the exchange, with fewer fees and a farm that prints. Fees are as for the exchange. Incentives are the FARM tokens that the chef mints to itself for those who stake with it, counted when they are \\
 minted. The tenth minted to the developers on top goes to no user and is not counted; what the harvester pays is kept \\
 beside it, and transfers between users are not counted."""
 [[protocol.own_tokens]]
@@ -48,6 +49,21 @@ source = "FARM, minted by the chef of the demo chain only."
 
 [[deployment]]
 chain = "demo"
+name = "exchange"
+family = "uniswap_v3"
+start_block = {fork_start}
+exactness = "at most 1 raw unit per swap step below the contracts"
+[deployment.contracts]
+factory = "{fork}"
+[deployment.counts]
+fee = "accrued"
+[deployment.sources]
+start_block = "The block in which the maker of the demo chain deployed the fork's factory."
+factory = "The same bytecode deployed once more by the maker of the demo chain, tests/demochain."
+
+[[deployment]]
+chain = "demo"
+name = "chef"
 family = "masterchef"
 start_block = {start}
 exactness = "exact: the mints themselves"
@@ -68,9 +84,11 @@ harvesters = "Pays from a reserve with the Harvest event of MasterChefV2, tests/
 def write_manifests(folder: Path, stage: Stage) -> None:
     """demo_dex.toml and demo_farm.toml in this folder."""
     folder.mkdir(exist_ok=True)
-    factory, farm = stage.dex.factory, stage.farm
+    factory, fork, farm = stage.dex.factory, stage.fork.factory, stage.farm
     dex = DEX.format(start=stage.created[factory], factory=to_checksum_address(factory))
-    addresses = {"chef": farm.chef, "token": farm.token, "harvester": stage.harvester}
+    addresses = {"fork": fork, "chef": farm.chef, "token": farm.token, "harvester": stage.harvester}
     places = {name: to_checksum_address(address) for name, address in addresses.items()}
     (folder / "demo_dex.toml").write_text(dex)
-    (folder / "demo_farm.toml").write_text(FARM.format(start=stage.created[farm.chef], **places))
+    (folder / "demo_farm.toml").write_text(
+        FARM.format(start=stage.created[farm.chef], fork_start=stage.created[fork], **places)
+    )

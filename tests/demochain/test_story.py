@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ Fees = Counter[tuple[str, int, str]]  # raw units by pool, token number, side
 
 
 def day_of(log: dict[str, Any]) -> int:
-    return (int(log["blockTimestamp"], 16) - STATE["days"][0]["start"]) // DAY + 1
+    return int((int(log["blockTimestamp"], 16) - STATE["days"][0]["start"]) // DAY + 1)
 
 
 def words(log: dict[str, Any]) -> list[int]:
@@ -47,7 +48,7 @@ def signed(word: int) -> int:
 
 
 def fees_by_day() -> Iterator[tuple[dict[str, Any], Fees]]:
-    """Each day with the fees that logs tell up to its end: floor(paid in x tier / 10^6), split by the switch as it was."""
+    """Each day with the fees that logs tell up to its end: floor(paid in x tier / 10^6), split by the switch then."""
     fees: Fees = Counter()
     switch = dict.fromkeys(POOLS, (0, 0))
     logs = iter([log for log in LOGS if log["address"] in NAMES])
@@ -96,7 +97,7 @@ def test_mints_to_the_chef_are_the_supply_less_what_the_developers_got() -> None
         if log["address"] == farm and log["topics"] == [TRANSFER, "0x" + "00" * 32, "0x" + chef[2:].rjust(64, "0")]:
             mints[int(log["blockNumber"], 16)] += words(log)[0]
     rows = STATE["farm_blocks"]
-    told = {now[0]: (now[1] - before[1]) - (now[3] - before[3]) for before, now in zip(rows, rows[1:], strict=False)}
+    told = {now[0]: (now[1] - before[1]) - (now[3] - before[3]) for before, now in pairwise(rows)}
     assert mints == Counter({block: minted for block, minted in told.items() if minted})
     assert len(mints) > 100
 
@@ -124,13 +125,11 @@ def test_swaps_happen_in_every_pool_but_on_the_quiet_day_in_none() -> None:
 
 
 def test_swaps_cross_ticks() -> None:
-    total = Counter(
-        {
-            name: sum(day["pools"][name]["steps"] - day["pools"][name]["swaps"] for day in STATE["days"])
-            for name in POOLS
-        }
-    )
-    assert all(extra > 10 for extra in total.values())
+    further: Counter[str] = Counter()
+    for day in STATE["days"]:
+        for name, state in day["pools"].items():
+            further[name] += state["steps"] - state["swaps"]
+    assert all(further[name] > 10 for name in POOLS)
 
 
 def test_the_fallow_day_mints_nothing_though_the_token_moves() -> None:
@@ -143,11 +142,8 @@ def test_the_fallow_day_mints_nothing_though_the_token_moves() -> None:
 
 @pytest.mark.parametrize("change", STATE["switches"], ids=lambda change: f"{change['pool']}-day{change['day']}")
 def test_the_fee_switch_has_swaps_of_its_pool_on_both_sides_in_its_block(change: dict[str, Any]) -> None:
-    at = [
-        log
-        for log in LOGS
-        if int(log["blockNumber"], 16) == change["block"] and NAMES.get(log["address"]) == change["pool"]
-    ]
+    block, pool = hex(change["block"]), STATE["contracts"]["pools"][change["pool"]]
+    at = [log for log in LOGS if (log["blockNumber"], log["address"]) == (block, pool)]
     topics = [log["topics"][0] for log in at]
     switched = next(n for n, log in enumerate(at) if topics[n] == SWITCH and words(log)[2:] == change["values"])
     assert SWAP in topics[:switched]

@@ -71,10 +71,10 @@ def swaps(logs: Sequence[Log], library: ModuleType) -> Swaps:
     amounts = [_words(decoded.column(name)) for name in ("amount0", "amount1")]
     return Swaps(
         OURS,
-        quantities([log.blockNumber for log in logs]),
-        quantities([log.blockTimestamp for log in logs]),
-        quantities([log.logIndex for log in logs]),
-        octets([log.transactionHash for log in logs], 32),
+        quantities([log.block_number for log in logs]),
+        quantities([log.block_timestamp for log in logs]),
+        quantities([log.log_index for log in logs]),
+        octets([log.transaction_hash for log in logs], 32),
         np.array([OURS.numbers[log.address] for log in logs], np.int64),
         np.stack(amounts, axis=1),
     )

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from .flows import OURS, Members, Swaps
 
 
-class Log(msgspec.Struct, gc=False):
+class Log(msgspec.Struct, gc=False, rename="camel"):
     """The members of a log that a flow needs, still hexadecimal."""
 
     address: str
     topics: list[str]
     data: str
-    blockNumber: str
-    transactionHash: str
-    logIndex: str
-    blockTimestamp: str
+    block_number: str
+    transaction_hash: str
+    log_index: str
+    block_timestamp: str
     removed: bool
 
 
-class LogRawTopics(Log, gc=False):
-    """The same with the topics left as JSON: no list and three texts less to make, nothing for the collector to walk."""
+class LogRawTopics(Log, gc=False, rename="camel"):
+    """The same with topics left as JSON: a list and three texts less to make, nothing for the collector to walk."""
 
     topics: msgspec.Raw  # type: ignore[assignment]
 
@@ -90,10 +90,10 @@ def swaps(logs: Sequence[Log] | Sequence[LogRawTopics], members: Members = OURS)
     """Columns of the logs; one that no member emitted raises KeyError."""
     return Swaps(
         members,
-        quantities([log.blockNumber for log in logs]),
-        quantities([log.blockTimestamp for log in logs]),
-        quantities([log.logIndex for log in logs]),
-        octets([log.transactionHash for log in logs], 32),
+        quantities([log.block_number for log in logs]),
+        quantities([log.block_timestamp for log in logs]),
+        quantities([log.log_index for log in logs]),
+        octets([log.transaction_hash for log in logs], 32),
         np.array([members.numbers[log.address] for log in logs], np.int64),
         words(octets([log.data for log in logs], 160)),
     )

@@ -37,10 +37,10 @@ class _Aiohttp:
 
 
 @asynccontextmanager
-async def by_aiohttp(url: str, read_bufsize: int = 1 << 16) -> AsyncIterator[Client]:
+async def by_aiohttp(url: str) -> AsyncIterator[Client]:
     """One aiohttp session with IN_FLIGHT connections."""
     connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
-    async with aiohttp.ClientSession(connector=connector, read_bufsize=read_bufsize) as session:
+    async with aiohttp.ClientSession(connector=connector) as session:
         yield _Aiohttp(session, url)
 
 

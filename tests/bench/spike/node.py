@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from functools import partial
 from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
@@ -135,7 +134,6 @@ def measure(uri: str, replay: Path, runs: int) -> list[str]:
     clients: dict[str, tuple[Open, Loop]] = {
         "bare protocol, uvloop": (bare, uvloop.new_event_loop),
         "aiohttp, uvloop": (by_aiohttp, uvloop.new_event_loop),
-        "aiohttp, uvloop, read_bufsize 4 MiB": (partial(by_aiohttp, read_bufsize=1 << 22), uvloop.new_event_loop),
         "aiohttp, asyncio": (by_aiohttp, asyncio.new_event_loop),
     }
     seconds: dict[tuple[str, str], list[float]] = {}

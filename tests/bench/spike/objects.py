@@ -46,10 +46,10 @@ def decode(log: Log) -> Swap:
     data = bytes.fromhex(log.data[2:])
     amount0, amount1, tick = (int.from_bytes(data[at : at + 32], "big", signed=True) for at in (0, 32, 128))
     return Swap(
-        int(log.blockNumber, 16),
-        int(log.blockTimestamp, 16),
-        bytes.fromhex(log.transactionHash[2:]),
-        int(log.logIndex, 16),
+        int(log.block_number, 16),
+        int(log.block_timestamp, 16),
+        bytes.fromhex(log.transaction_hash[2:]),
+        int(log.log_index, 16),
         bytes.fromhex(log.address[2:]),
         amount0,
         amount1,
