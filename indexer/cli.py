@@ -10,13 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import asyncpg
 import typer
 from rich.console import Console
 
 from indexer import app, watch
 from indexer.demo.run import demo_settings, run_demo
-from indexer.errors import BadInput, IndexerError, Refuse
+from indexer.errors import IndexerError, Refuse
+from indexer.ledger.reading import ask
 from indexer.publish.report import protocol_table
 from indexer.publish.rows import FORMATS
 from indexer.settings import Settings, load_settings
@@ -125,11 +125,7 @@ async def _up(settings: Settings, once: bool) -> None:
 
 async def _sql(settings: Settings, statement: str, style: Format, name: str) -> None:
     async with app.ledger(settings, name) as database:
-        try:
-            rows = await database.fetch(statement)
-        except asyncpg.PostgresError as error:
-            raise BadInput(f"Postgres refuses the statement: {error}") from None
-    print(FORMATS[style]([dict(row) for row in rows]))
+        print(FORMATS[style](await ask(database, statement)))
 
 
 def _settings(config: Path | None, values: dict[str, Any]) -> Settings:

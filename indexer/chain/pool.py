@@ -138,12 +138,12 @@ class Endpoints:
             asked_at = self.pace.now()
             try:
                 found = read(await self._answers(lane, requests))
-            except (HistoryMissing, TagUnsupported) as refusal:
+            except EndpointUnusable as refusal:
                 trip.skipped[lane] = refusal
                 if _may_catch_up(refusal):
                     lane.struck(Retry(str(refusal)), asked_at, self.pace)
-            except EndpointUnusable:  # _answers has noted it on the lane
-                self._queue.wake_all()
+                if not lane.serves(trip.methods):
+                    self._queue.wake_all()
             except Retry as error:
                 trip.last = error
                 lane.struck(error, asked_at, self.pace)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 EVERY = 0.25  # seconds between looks at the counters
 LINE_EVERY = 10  # seconds between lines where no bar can be drawn
@@ -42,11 +42,9 @@ def shown(run: Watched, console: Console, until: asyncio.Event | None = None) ->
     """Shows the run on the console while the block goes on, or until the event."""
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
+        BarColumn(bar_width=10),
         TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
     )
@@ -79,10 +77,11 @@ async def _write(run: Watched, console: Console, until: asyncio.Event | None) ->
     while until is None or not until.is_set():
         await asyncio.sleep(LINE_EVERY)
         for name, counters in run.progress.items():
-            share = f"{counters.blocks_done:,} of {counters.blocks_wanted:,} blocks"
-            console.print(f"{name}: {share}, {_figures(run, counters, began)}", highlight=False, soft_wrap=True)
+            line = f"{name}: {counters.stage}: {_figures(run, counters, began)}"
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 def _figures(run: Watched, counters: Counters, began: float) -> str:
     rate = counters.logs / max(time.monotonic() - began, 0.001)
-    return f"{counters.stage}: {rate:,.0f} logs/s, {counters.flows:,} flows, {run.requests:,} requests"
+    blocks = f"{counters.blocks_done:,}/{counters.blocks_wanted:,} blocks"
+    return f"{blocks} {rate:,.0f} logs/s {counters.flows:,} flows {run.requests:,} requests"

@@ -33,7 +33,7 @@ async def follow(
         progress.stage = f"waiting for final blocks after {final.number}"
         await asyncio.sleep(POLL)
         try:
-            newer = await finalized(pool, final)
+            newer = await finalized(pool)
             if newer.number == final.number:
                 continue
             for group in groups:

@@ -406,6 +406,19 @@ async def test_a_reader_that_finds_a_lie_sends_the_question_elsewhere() -> None:
         assert s.nodes[0].count("eth_x") == 1, "the liar rests"
 
 
+async def test_a_reader_may_find_an_endpoint_unusable_for_one_question() -> None:
+    def read(answer: bytes) -> bytes:
+        if answer == b'"partial"':
+            raise EndpointUnusable("its receipts are pruned")
+        return answer
+
+    async with scene(lambda method, params: "partial") as s:
+        with pytest.raises(NoEndpoint, match="receipts are pruned"):
+            await s.pool.ask("eth_x", [], read)
+        assert s.node.count("eth_x") == 1
+        assert await s.pool.call("eth_x", []) == b'"partial"'
+
+
 async def test_a_second_witness_is_another_endpoint() -> None:
     async with scene(echo, echo) as s:
         for _ in range(4):

@@ -39,9 +39,10 @@ id = "demo_farm"
 name = "Demo farm"
 category = "dex"
 methodology = """\\
-A fork of the exchange, with fewer fees and a farm that prints. Fees are as for the exchange. Incentives are the FARM tokens that the chef mints to itself for those who stake with it, counted when they are \\
-minted. The tenth minted to the developers on top goes to no user and is not counted; what the harvester pays is kept \\
-beside it, and transfers between users are not counted."""
+A fork of the exchange, with fewer fees and a farm that prints. Fees are as for the exchange. \\
+Incentives are the FARM tokens that the chef mints to itself for those who stake with it, counted when they are minted. \\
+The tenth minted to the developers on top goes to no user and is not counted; what the harvester pays is kept beside it, \\
+and transfers between users are not counted."""
 [[protocol.own_tokens]]
 chain = "demo"
 address = "{token}"

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import Any
 from urllib.request import urlopen
 
 import asyncpg
@@ -23,8 +28,6 @@ from .flows import Members, members
 from .forms import Prepared, Stages, prepared
 from .runs import seldom_collecting, store
 
-PORT = 28745
-URL = f"http://127.0.0.1:{PORT}/"
 BLOCKS, LOGS_PER_BLOCK, BASE_BLOCK = 5000, 100, 12_369_621
 SHAPE = ("--blocks", str(BLOCKS), "--logs-per-block", str(LOGS_PER_BLOCK))
 CHUNK = 100  # blocks a request: about 10,000 logs
@@ -33,25 +36,28 @@ Open = Callable[[str], AbstractAsyncContextManager[Client]]
 
 
 @contextmanager
-def node(replay: Path) -> Iterator[None]:
-    """The fake node, answering."""
+def node(replay: Path) -> Iterator[str]:
+    """The URL of the fake node, answering on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/"
     process = subprocess.Popen(
-        [sys.executable, str(replay / "replaynode.py"), *SHAPE, "--port", str(PORT)], stdout=subprocess.DEVNULL
+        [sys.executable, str(replay / "replaynode.py"), *SHAPE, "--port", str(port)], stdout=subprocess.DEVNULL
     )
     try:
         for _ in range(600):
             try:
-                urlopen(URL + "stats", timeout=5).close()
+                urlopen(url + "stats", timeout=5).close()
                 break
             except OSError:
                 time.sleep(0.2)
-        yield
+        yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def truth(replay: Path, *more: str) -> object:
+def truth(replay: Path, *more: str) -> Any:
     """What truth.py tells of the node's chain."""
     command = [sys.executable, str(replay / "truth.py"), *SHAPE, *more]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -79,12 +85,6 @@ async def _drop(_: bytes) -> None:
     pass
 
 
-async def fetch_only(opened: Open) -> None:
-    """Read all answers, look at nothing."""
-    async with opened(URL) as client:
-        await take_all(client, REQUESTS, _drop)
-
-
 class _Pipe:
     """Prepares an answer while the one before it is copied; in_thread: beside the event loop."""
 
@@ -105,53 +105,66 @@ class _Pipe:
             await self._copying
 
 
-async def end_to_end(opened: Open, uri: str, ours: Members, in_thread: bool) -> None:
+Work = Callable[[Client, _Pipe], Awaitable[None]]
+
+
+async def fetch_only(client: Client, _: _Pipe) -> None:
+    """Read all answers, look at nothing."""
+    await take_all(client, REQUESTS, _drop)
+
+
+async def end_to_end(client: Client, pipe: _Pipe) -> None:
     """Fetch, prepare and store all swaps over one connection to Postgres."""
-    async with opened(URL) as client, sink.connected(uri) as db:
-        pipe = _Pipe(db, ours, in_thread)
-        await take_all(client, REQUESTS, pipe.take)
-        await pipe.finish()
+    await take_all(client, REQUESTS, pipe.take)
+    await pipe.finish()
 
 
-async def _emptied(uri: str) -> None:
-    async with sink.connected(uri) as db:
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where the node and Postgres are, its pools, and what must be in the table at the end."""
+
+    url: str
+    uri: str
+    ours: Members
+    fees: dict[bytes, int]
+
+
+async def timed(chain: Chain, opened: Open, work: Work, in_thread: bool) -> float:
+    """Seconds of one run into an empty table; refuses a table that does not hold the true fees."""
+    async with sink.connected(chain.uri) as db, opened(chain.url) as client:
         await sink.create(db)
         await db.execute("checkpoint")
-
-
-async def _check(uri: str, expected: dict[bytes, int]) -> None:
-    async with sink.connected(uri) as db:
-        if await sink.fees_held(db) != expected:
+        start = time.perf_counter()
+        await work(client, _Pipe(db, chain.ours, in_thread))
+        seconds = time.perf_counter() - start
+        if work is end_to_end and await sink.fees_held(db) != chain.fees:
             raise SystemExit("the fees in the table are not those of the node's truth")
+    return seconds
+
+
+CLIENTS: dict[str, tuple[Open, Loop]] = {
+    "bare protocol, uvloop": (bare, uvloop.new_event_loop),
+    "aiohttp, uvloop": (by_aiohttp, uvloop.new_event_loop),
+    "aiohttp, asyncio": (by_aiohttp, asyncio.new_event_loop),
+}
+WORKS: dict[str, tuple[Work, bool]] = {
+    "fetch only": (fetch_only, False),
+    "end to end": (end_to_end, False),
+    "end to end, prepared in a thread": (end_to_end, True),
+}
 
 
 def measure(uri: str, replay: Path, runs: int) -> list[str]:
     """Markdown rows of both clients on both loops, fetching only and end to end; none where there is no node."""
     if not (replay / "replaynode.py").exists():
         return [f"skipped: there is no fake node in {replay}"]
-    ours, told = pools(replay), truth(replay, "--json")
-    expected = {bytes.fromhex(token[2:]): int(total) for token, total in told["fees_by_token"].items()}
-    clients: dict[str, tuple[Open, Loop]] = {
-        "bare protocol, uvloop": (bare, uvloop.new_event_loop),
-        "aiohttp, uvloop": (by_aiohttp, uvloop.new_event_loop),
-        "aiohttp, asyncio": (by_aiohttp, asyncio.new_event_loop),
-    }
-    seconds: dict[tuple[str, str], list[float]] = {}
-    with node(replay), seldom_collecting():
+    told, seconds = truth(replay, "--json"), defaultdict[tuple[str, str], list[float]](list)
+    fees = {bytes.fromhex(token[2:]): int(total) for token, total in told["fees_by_token"].items()}
+    with node(replay) as url, seldom_collecting():
+        chain = Chain(url, uri, pools(replay), fees)
         for _ in range(runs):
-            for name, (opened, loop) in clients.items():
-                works = {
-                    "fetch only": lambda opened=opened: fetch_only(opened),
-                    "end to end": lambda opened=opened: end_to_end(opened, uri, ours, in_thread=False),
-                    "end to end, thread": lambda opened=opened: end_to_end(opened, uri, ours, in_thread=True),
-                }
-                for work, go in works.items():
-                    with asyncio.Runner(loop_factory=loop) as runner:
-                        runner.run(_emptied(uri))
-                        start = time.perf_counter()
-                        runner.run(go())
-                        seconds.setdefault((name, work), []).append(time.perf_counter() - start)
-                        if work != "fetch only":
-                            runner.run(_check(uri, expected))
+            for (client, (opened, loop)), (name, (work, in_thread)) in product(CLIENTS.items(), WORKS.items()):
+                with asyncio.Runner(loop_factory=loop) as runner:
+                    seconds[client, name].append(runner.run(timed(chain, opened, work, in_thread)))
     lines = ["| client | work | swaps/s |", "|---|---|---|"]
     return lines + [f"| {c} | {w} | {told['swaps'] / median(found):,.0f} |" for (c, w), found in seconds.items()]
