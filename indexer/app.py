@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from pathlib import Path
 
 from indexer.chain.chains import Chain, load_chains
 from indexer.chain.head import Header, finalized
@@ -26,15 +26,14 @@ from indexer.ledger.registry import list_quotes, register
 from indexer.ledger.sql import query
 from indexer.manifest import Deployment, Protocol, load_protocols, packaged_manifests
 from indexer.model import Span
-from indexer.prices.tokens import QuoteToken, load_quotes
+from indexer.prices.tokens import QuoteToken, load_quotes, packaged_tokens
 from indexer.settings import ChainSettings, Settings, parse_moment
 from indexer.work.backfill import backfill
 from indexer.work.close import close_chain
 from indexer.work.follow import follow
 from indexer.work.group import groups
 from indexer.work.progress import Progress
-
-T = TypeVar("T")
+from indexer.work.together import together
 
 DEFAULT_START = "7d"  # a first run shows something within minutes, whatever the endpoint costs
 
@@ -63,10 +62,11 @@ class Run:
 
 
 def catalogue(settings: Settings, manifests: Iterable[File] | None = None, quotes: Sequence[File] = ()) -> Catalogue:
-    """Everything the settings, the packaged manifests (or those given) and token lists describe. Raises BadInput."""
+    """Everything the settings with their files, and the packaged ones (or those given), describe. Raises BadInput."""
     chains = _chains(settings)
-    files = packaged_manifests() if manifests is None else tuple(manifests)
-    return Catalogue(chains, load_protocols(files, chains), load_quotes(*quotes))
+    files = (*(packaged_manifests() if manifests is None else manifests), *_files(settings.manifests))
+    lists = (*(quotes or (packaged_tokens(),)), *_files(settings.tokens))
+    return Catalogue(chains, load_protocols(files, chains), load_quotes(*lists))
 
 
 @asynccontextmanager
@@ -104,11 +104,11 @@ async def up(
     async with AsyncExitStack() as stack:
         for job in jobs:
             stack.push_async_callback(job.close)
-        finals = await _together(job.history() for job in jobs)
+        finals = await together(job.history() for job in jobs)
         await closing.refresh(database)
         on_close()
         if not once:
-            await _together(job.follow(final) for job, final in zip(jobs, finals, strict=True))
+            await together(job.follow(final) for job, final in zip(jobs, finals, strict=True))
 
 
 class _Job:
@@ -133,7 +133,7 @@ class _Job:
         target = await self._target(final)
         self._first = target.first
         if len(target):
-            await _together(backfill(group, target, final.number, self._progress) for group in self._groups)
+            await together(backfill(group, target, final.number, self._progress) for group in self._groups)
         await self._close(final)
         return final
 
@@ -197,21 +197,10 @@ class _Job:
         return min(number, final.number)
 
 
-async def _together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
-    """Runs coroutines side by side; the first failure ends the others and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(one) for one in work]
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
-    return [task.result() for task in running]
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    """The files themselves, and the TOML files of folders by name."""
+    for place in places:
+        yield from sorted(place.glob("*.toml")) if place.is_dir() else [place]
 
 
 def _pool(chain: Chain, settings: ChainSettings) -> Endpoints:

@@ -81,7 +81,7 @@ def _wrong_counts(counts: object, family: Family) -> Iterator[Mistake]:
             yield ("counts", kind), f"is never seen as {written[kind]} by family {family.name}: use {choice}"
     for kind in written.keys() - family.kinds.keys():
         if kind in tuple(Kind) and written[kind] in tuple(Basis):
-            yield (("counts", kind), f'is not seen by family {family.name}: remove it, or write "none" if there is none')
+            yield (("counts", kind), f'is unknown to family {family.name}: remove it, or write "none" if none occurs')
 
 
 def _unknown_chain(chain: str, chains: Collection[str], place: Place) -> Iterator[Mistake]:

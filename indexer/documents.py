@@ -1,4 +1,4 @@
-"""Reading a TOML file somebody else wrote, and saying all that is wrong with it: one mistake a line, one line a mistake."""
+"""Reading a TOML file somebody else wrote, and saying all that is wrong with it, one mistake a line."""
 
 from __future__ import annotations
 

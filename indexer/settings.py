@@ -126,7 +126,10 @@ class PriceSettings(Document):
 
 
 class Settings(BaseSettings):
-    """All settings. database: None for the embedded Postgres; protocols: empty for all that have an endpoint."""
+    """All settings. database: None for the embedded Postgres; protocols: empty for all that have an endpoint.
+
+    manifests, tokens: protocol files and token lists, or folders of them, read besides the packaged ones.
+    """
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -144,6 +147,8 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("indexer")
     )
     protocols: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    manifests: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = ()
+    tokens: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = ()
     start: WrittenMoment = Field(default=None, alias="from")
     to: WrittenMoment = None
     chains: Mapping[ChainName, ChainSettings] = Field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,19 +19,22 @@ _MAX_LOG_INDEX = 1 << 24  # a block's gas bounds its logs far below this
 LogKey = tuple[bytes, int]  # topic0 (empty for an anonymous log) and number of topics
 
 
-class _Log(msgspec.Struct, gc=False):
+class _Log(msgspec.Struct, gc=False, rename="camel"):
+    """What is read of a log, still hexadecimal; topics stay JSON, since lists of texts are half the cost of parsing."""
+
     address: str
-    topics: list[str]
+    topics: msgspec.Raw
     data: str
-    blockNumber: str  # noqa: N815 - JSON-RPC's own names
-    transactionHash: str  # noqa: N815
-    logIndex: str  # noqa: N815
-    blockHash: str  # noqa: N815
-    blockTimestamp: str | None = None  # noqa: N815
+    block_number: str
+    transaction_hash: str
+    log_index: str
+    block_hash: str
+    block_timestamp: str | None = None
     removed: bool = False
 
 
 _DECODER = msgspec.json.Decoder(list[_Log])
+_TOPIC = len('"0x') + 64 + len('",')  # the last one ends with "] instead of ",
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +101,47 @@ def take(raw: Raw, rows: Ints) -> Raw:
 def _answer(logs: list[_Log], asked: Span, octets: int) -> Answer:
     if not logs:
         return Answer({}, 0, octets, None)
-    block, index = _numbers([log.blockNumber for log in logs]), _numbers([log.logIndex for log in logs])
+    block, index = _numbers([log.block_number for log in logs]), _numbers([log.log_index for log in logs])
     order = _order(logs, block, index, asked)
     if order is not None:
         logs, block, index = [logs[at] for at in order.tolist()], block[order], index[order]
-    groups: dict[LogKey, Raw] = {}
-    keys = [_key(log.topics) for log in logs]
-    for key in dict.fromkeys(keys):
-        if keys.count(key) == len(keys):
-            groups[_named(key)] = _raw(logs, block, index)
-        else:
-            rows = [at for at, other in enumerate(keys) if other == key]
-            groups[_named(key)] = _raw([logs[at] for at in rows], block[rows], index[rows])
-    return Answer(groups, len(logs), octets, (int(block[-1]), bytes.fromhex(logs[-1].blockHash[2:])))
+    groups = {
+        key: _raw(logs, topics, block, index)
+        if rows is None
+        else _raw([logs[at] for at in rows], topics, block[rows], index[rows])
+        for key, topics, rows in _grouped([log.topics for log in logs])
+    }
+    return Answer(groups, len(logs), octets, (int(block[-1]), bytes.fromhex(logs[-1].block_hash[2:])))
 
 
-def _key(topics: list[str]) -> str:
-    """topic0 and the number of topics in one text, since that is cheap to compare."""
-    return f"{topics[0]}{len(topics)}" if topics else "0"
+def _grouped(raws: list[msgspec.Raw]) -> Iterator[tuple[LogKey, Octets, Ints | None]]:
+    """For each topic0 and topic count the further topics (n, count - 1, 32) and the rows; None if it is all of them."""
+    lengths = np.array(list(map(len, raws)))
+    if ((lengths != 2) & (lengths % _TOPIC != 1)).any():  # printed with white space
+        raws = [msgspec.Raw(msgspec.json.format(raw, indent=-1)) for raw in raws]
+        lengths = np.array(list(map(len, raws)))
+    for length in np.unique(lengths).tolist():
+        alone = length == lengths[0] and (lengths == length).all()
+        rows = np.arange(len(raws)) if alone else np.flatnonzero(lengths == length)
+        topics = _topics(raws if alone else [raws[at] for at in rows.tolist()], length)
+        first = topics[:, 0] if topics.shape[1] else np.zeros((len(rows), 32), np.uint8)
+        kinds, member = np.unique(np.ascontiguousarray(first).view("V32")[:, 0], return_inverse=True)
+        for number, kind in enumerate(kinds):
+            mine = member == number
+            key = (kind.tobytes() if topics.shape[1] else b"", topics.shape[1])
+            yield key, topics[mine][:, 1:], None if alone and mine.all() else rows[mine]
 
 
-def _named(key: str) -> LogKey:
-    return bytes.fromhex(key[2:-1]), int(key[-1])
+def _topics(raws: list[msgspec.Raw], length: int) -> Octets:
+    """(n, count, 32) octets of JSON arrays of that length without white space."""
+    count = length // _TOPIC
+    if count == 0:
+        return np.zeros((len(raws), 0, 32), np.uint8)
+    table = np.frombuffer(b"".join(raws), np.uint8).reshape(len(raws), length)[:, 1:].reshape(-1, count, _TOPIC)
+    frame = np.frombuffer(b'"0x"', np.uint8)
+    if (table[:, :, [0, 1, 2, 67]] != frame).any():
+        raise ValueError("a topic is not 32 octets in hexadecimal")
+    return np.frombuffer(binascii.unhexlify(table[:, :, 3:67].tobytes()), np.uint8).reshape(-1, count, 32)
 
 
 def _order(logs: list[_Log], block: Ints, index: Ints, asked: Span) -> Ints | None:
@@ -138,32 +160,30 @@ def _order(logs: list[_Log], block: Ints, index: Ints, asked: Span) -> Ints | No
     if len(doubled):
         at = int(doubled[0] if order is None else order[doubled[0]])
         raise EndpointLied(f"Block {block[at]}: log {index[at]} came twice in one answer.")
-    numbers, hashes = [log.blockNumber for log in logs], [log.blockHash for log in logs]
+    numbers, hashes = [log.block_number for log in logs], [log.block_hash for log in logs]
     if len(set(zip(numbers, hashes, strict=True))) != len(set(numbers)):
         raise EndpointLied(f"eth_getLogs {asked.first}-{asked.last}: logs of two forks in one block.")
     return order
 
 
-def _raw(logs: list[_Log], block: Ints, index: Ints) -> Raw:
-    rows, topics = len(logs), len(logs[0].topics)
+def _raw(logs: list[_Log], topics: Octets, block: Ints, index: Ints) -> Raw:
     table: dict[str, int] = {}
     emitter = np.array([table.setdefault(log.address, len(table)) for log in logs], np.int64)
     where = Where(
         block,
-        _times([log.blockTimestamp for log in logs]),
+        _times([log.block_timestamp for log in logs]),
         index,
-        _octets([log.transactionHash for log in logs], 32),
+        _octets([log.transaction_hash for log in logs], 32),
         emitter,
         _octets(list(table), 20),
     )
-    further = [topic for log in logs for topic in log.topics[1:]]
     data = [log.data for log in logs]
     lengths = np.array(list(map(len, data)), np.int64)
     same = (lengths == lengths[0]).all()
     blob = _unhexed(data, int(lengths[0])) if same else b"".join([bytes.fromhex(text[2:]) for text in data])
     return Raw(
         where,
-        _octets(further, 32).reshape(rows, max(topics - 1, 0), 32),
+        topics,
         blob,
         np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths // 2 - 1)]),
     )

@@ -36,6 +36,23 @@ class Parameter:
     function: str
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What must be true besides a contract's own words: calling `target` with `data` answers `expected`."""
+
+    target: Address
+    data: bytes
+    expected: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Facts that a contract tells of itself; proof: who must vouch for it, None if its address is proof enough."""
+
+    facts: dict[str, int | bytes]
+    proof: Proof | None = None
+
+
 class Family(Protocol):
     """Contracts that behave alike. Everything here is pure: no I/O, no clock, no floats.
 
@@ -58,8 +75,8 @@ class Family(Protocol):
     def announced(self, batches: Batches) -> list[Member]:
         """Members that the logs themselves announce, e.g. PoolCreated."""
 
-    def admit(self, contracts: Contracts, answers: Sequence[Answer]) -> dict[str, int | bytes] | None:
-        """Facts of an unknown emitter from its answers to `questions`, or None if it is not ours."""
+    def admit(self, contracts: Contracts, contract: Address, answers: Sequence[Answer]) -> Claim | None:
+        """An unknown emitter's claim to be a member, from its answers to `questions`; None if it makes none."""
 
     def steps(self, batches: Batches) -> list[Step]:
         """Parameter changes that the logs tell."""
@@ -85,7 +102,7 @@ class NamedEmitters:
         """None: all are named."""
         return []
 
-    def admit(self, contracts: Contracts, answers: Sequence[Answer]) -> dict[str, int | bytes] | None:
+    def admit(self, contracts: Contracts, contract: Address, answers: Sequence[Answer]) -> Claim | None:
         """Never asked."""
         return None
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from eth_utils.crypto import keccak
 
 from indexer.decode import wide
-from indexer.families.interface import Answer, Arity, Batches, Contracts, Parameter
+from indexer.decode.signature import parse_function
+from indexer.families.interface import Answer, Arity, Batches, Claim, Contracts, Parameter, Proof
 from indexer.model import (
     Address,
     Basis,
@@ -54,6 +56,9 @@ COLLECT_PROTOCOL = (
 )
 
 PPM = 10**6
+# Uniswap/v3-periphery, contracts/libraries/PoolAddress.sol: CREATE2 addresses of pools.
+POOL_INIT_CODE_HASH = bytes.fromhex("e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54")
+GET_POOL = parse_function("getPool(address,address,uint24) returns (address)").selector
 SHARE = "fee_protocol"  # values: the denominators for token0 and token1, 0 where the switch is off
 
 
@@ -106,12 +111,19 @@ class UniswapV3:
             for row, (pool, token0, token1, fee) in enumerate(zip(*columns, strict=True))
         ]
 
-    def admit(self, contracts: Contracts, answers: Sequence[Answer]) -> dict[str, int | bytes] | None:
-        """A pool is ours if it names our factory and answers all questions."""
+    def admit(self, contracts: Contracts, contract: Address, answers: Sequence[Answer]) -> Claim | None:
+        """A pool that names our factory, which anyone can: its address must prove it, or the factory vouch for it.
+
+        Pools that Optimism's regenesis of 2021 moved have addresses of their own, so the factory is asked there.
+        """
         factory, token0, token1, fee = (answer[0] if answer else None for answer in answers)
         if factory != contracts["factory"][0] or token0 is None or token1 is None or fee is None:
             return None
-        return {"token0": token0, "token1": token1, "fee_ppm": fee}
+        facts = {"token0": token0, "token1": token1, "fee_ppm": fee}
+        key = bytes(12) + token0 + bytes(12) + token1 + fee.to_bytes(32, "big")
+        if contract == keccak(b"\xff" + factory + keccak(key) + POOL_INIT_CODE_HASH)[12:]:
+            return Claim(facts)
+        return Claim(facts, Proof(factory, GET_POOL + key, bytes(12) + contract))
 
     def steps(self, batches: Batches) -> list[Step]:
         """The new denominators of each SetFeeProtocol."""

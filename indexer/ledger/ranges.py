@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
+from weakref import WeakKeyDictionary
 
-from indexer.errors import LeaseLost
+import asyncpg
+
+from indexer.errors import DatabaseUnusable, LeaseLost
 from indexer.ledger.connect import Connection, Database
 from indexer.ledger.rows import COLUMNS, HEADER, TRAILER, DayPart, Owner, copy_rows, day_parts
 from indexer.ledger.sql import query
@@ -114,8 +119,7 @@ async def commit(database: Database, lease: Lease, reading: Reading) -> None:
 
     Repeating it changes nothing. Raises LeaseLost if the range was taken over meanwhile.
     """
-    parts = [part for owner, made in reading.classified.items() for part in day_parts(owner, made.flows)]
-    stream = [copy_rows(owner, flows) for owner, made in reading.classified.items() for flows in made.flows]
+    parts, stream = await asyncio.to_thread(_encoded, reading)  # the network and Postgres go on meanwhile
     await _ensure_months(database, reading)
 
     async def work(connection: Connection) -> None:
@@ -124,10 +128,14 @@ async def commit(database: Database, lease: Lease, reading: Reading) -> None:
                 return  # an earlier attempt went through, only its answer was lost
             raise LeaseLost(f"Blocks {lease.span.first}-{lease.span.last} were taken over by another worker.")
         place = (lease.chain_id, lease.span.first, lease.span.last)
-        await connection.execute(query("drop_flows"), *place, list(lease.deployments))
-        await connection.execute(query("drop_quarantine"), *place, list(lease.deployments))
-        if stream:
-            await connection.copy_to_table("flow", source=_copy(stream), columns=COLUMNS, format="binary")
+        for statement in ("drop_flows", "drop_quarantine", "drop_range_parts"):
+            await connection.execute(query(statement), *place, list(lease.deployments))
+        if await connection.fetchval(query("held_beyond"), *place, list(lease.deployments)):
+            raise LeaseLost(
+                f"Blocks {lease.span.first}-{lease.span.last} are held in part by a range that reaches beyond them."
+            )
+        if reading.flows:
+            await _copy(connection, stream)
         await _put_facts(connection, lease.chain_id, reading)
         await _put_range(connection, lease, reading, parts)
 
@@ -139,11 +147,21 @@ def holder() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-async def _copy(stream: Sequence[bytes]) -> AsyncIterator[bytes]:
-    yield HEADER
-    for rows in stream:
-        yield rows
-    yield TRAILER
+async def _copy(connection: Connection, stream: bytes) -> None:
+    try:
+        await connection.copy_to_table("flow", source=BytesIO(stream), columns=COLUMNS, format="binary")
+    except asyncpg.UniqueViolationError as error:
+        raise DatabaseUnusable(
+            f"Another deployment has booked a log of this range already: {error.detail} If it was renamed or left the "
+            "manifests, look its id up in table deployment and call forget_deployment('its id')."
+        ) from None
+
+
+def _encoded(reading: Reading) -> tuple[list[DayPart], bytes]:
+    """What each day gets of the range, and the stream for COPY."""
+    parts = [part for owner, made in reading.classified.items() for part in day_parts(owner, made.flows)]
+    rows = [copy_rows(owner, flows) for owner, made in reading.classified.items() for flows in made.flows]
+    return parts, b"".join((HEADER, *rows, TRAILER))
 
 
 async def _ensure_months(database: Database, reading: Reading) -> None:
@@ -158,15 +176,15 @@ async def _ensure_months(database: Database, reading: Reading) -> None:
     day, last = min(times), max(times)
     while True:
         month = _EPOCH + timedelta(days=day)
-        if month.replace(day=1) not in _MONTHS.setdefault(id(database), set()):
+        if month.replace(day=1) not in _MONTHS.setdefault(database, set()):
             await database.fetch(query("ensure_flow_month"), datetime(month.year, month.month, 1, tzinfo=UTC))
-            _MONTHS[id(database)].add(month.replace(day=1))
+            _MONTHS[database].add(month.replace(day=1))
         if day == last:
             return
         day = min(last, day + 28)
 
 
-_MONTHS: dict[int, set[date]] = {}
+_MONTHS: WeakKeyDictionary[Database, set[date]] = WeakKeyDictionary()
 
 
 async def _put_facts(connection: Connection, chain_id: int, reading: Reading) -> None:

@@ -9,7 +9,16 @@ from indexer.ledger.connect import Connection, Database
 from indexer.ledger.sql import query
 from indexer.manifest import Deployment, Protocol
 
-_RETIRE = ("retire_contracts", "retire_history", "retire_range_days", "retire_range_trades", "retire_ranges")
+_RETIRE = (
+    "retire_leases",
+    "retire_contracts",
+    "retire_history",
+    "retire_range_days",
+    "retire_range_trades",
+    "retire_ranges",
+    "retire_quarantine",
+    "retire_flows",
+)
 
 
 async def register(
@@ -17,7 +26,8 @@ async def register(
 ) -> list[str]:
     """Records chains, protocols and deployments; ids of deployments whose coverage was retired.
 
-    versions: the present version of each family. A deployment whose manifest or family changed is dirty as a whole.
+    versions: the present version of each family. A deployment whose manifest or family changed is dirty as a whole;
+    where only its counts or own tokens changed, the closed days are valued again.
     """
 
     async def work(connection: Connection) -> list[str]:
@@ -34,19 +44,34 @@ async def register(
 
 
 async def list_quotes(database: Database, quotes: Iterable[tuple[int, bytes, str, int, Decimal | None]]) -> None:
-    """Records listed tokens: chain id, address, symbol, decimals, dollars they are held at (None: priced by pools)."""
+    """Makes these the listed tokens of their chains; where that changes something, closed days are valued again.
+
+    quotes: chain id, address, symbol, decimals, dollars they are held at (None: priced by pools).
+    """
+    listed: dict[int, list[tuple[int, bytes, str, int, Decimal | None]]] = {}
+    for quote in sorted(quotes, key=lambda quote: (quote[0], quote[1])):
+        listed.setdefault(quote[0], []).append(quote)
 
     async def work(connection: Connection) -> None:
-        await connection.executemany(query("put_quote_token"), sorted(quotes, key=lambda quote: (quote[0], quote[1])))
+        for chain_id, rows in listed.items():
+            stored = [tuple(row) for row in await connection.fetch(query("stored_quote_tokens"), chain_id)]
+            if stored != rows:
+                await connection.execute(query("drop_quote_tokens"), chain_id)
+                await connection.executemany(query("put_quote_token"), rows)
+                await connection.execute(query("revalue"), chain_id)
 
     await database.transaction(work)
 
 
 async def _put_protocol(connection: Connection, protocol: Protocol, chains: Mapping[str, int]) -> None:
     await connection.execute(query("put_protocol"), protocol.id, protocol.name, protocol.category, protocol.methodology)
-    for chain, token in protocol.own_tokens:
-        if chain in chains:
-            await connection.execute(query("put_own_token"), chains[chain], protocol.id, token)
+    for name, chain_id in sorted(chains.items()):
+        own = sorted(token for chain, token in protocol.own_tokens if chain == name)
+        stored = [row["token"] for row in await connection.fetch(query("stored_own_tokens"), chain_id, protocol.id)]
+        if stored != own:
+            await connection.execute(query("drop_own_tokens"), chain_id, protocol.id)
+            await connection.executemany(query("put_own_token"), [(chain_id, protocol.id, token) for token in own])
+            await connection.execute(query("revalue"), chain_id)
 
 
 async def _put(connection: Connection, deployment: Deployment, chain_id: int, version: int) -> bool:
@@ -62,8 +87,15 @@ async def _put(connection: Connection, deployment: Deployment, chain_id: int, ve
         query("put_deployment"), deployment.id, deployment.protocol, chain_id, deployment.family, version,
         deployment.digest, deployment.start_block, deployment.exactness,
     )  # fmt: skip
-    await connection.execute(query("drop_counted"), deployment.id)
-    for kind, basis in sorted(deployment.counts.items()):
-        value = None if basis is None else basis.value
-        await connection.execute(query("put_counted"), deployment.id, kind.value, value)
+    await _put_counts(connection, deployment, chain_id)
     return changed
+
+
+async def _put_counts(connection: Connection, deployment: Deployment, chain_id: int) -> None:
+    counts = {kind.value: None if basis is None else basis.value for kind, basis in sorted(deployment.counts.items())}
+    stored = {row["kind"]: row["basis"] for row in await connection.fetch(query("stored_counted"), deployment.id)}
+    if stored != counts:
+        await connection.execute(query("drop_counted"), deployment.id)
+        rows = [(deployment.id, kind, basis) for kind, basis in counts.items()]
+        await connection.executemany(query("put_counted"), rows)
+        await connection.execute(query("revalue"), chain_id)

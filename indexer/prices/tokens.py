@@ -27,6 +27,11 @@ class QuoteToken:
     peg_usd: Decimal | None
 
 
+def packaged_tokens() -> File:
+    """The token list that comes with the program."""
+    return resources.files("indexer") / "prices" / "tokens.toml"
+
+
 def load_quotes(*paths: File) -> tuple[QuoteToken, ...]:
     """The tokens of these files, in their order; without files those that come with the program.
 
@@ -34,7 +39,7 @@ def load_quotes(*paths: File) -> tuple[QuoteToken, ...]:
     """
     problems: list[str] = []
     found: dict[tuple[str, Address], QuoteToken] = {}
-    for path in paths or (resources.files("indexer") / "prices" / "tokens.toml",):
+    for path in paths or (packaged_tokens(),):
         for at, row in enumerate(_read(path, problems)):
             token = QuoteToken(row.chain, row.address, row.symbol, row.decimals, row.peg_usd)
             if found.setdefault((token.chain, token.address), token) is not token:

@@ -17,7 +17,7 @@ _NOTE = "dollars of closed days; - is unknown; real share = supply side / (suppl
 
 async def protocol_table(database: Database, protocols: Sequence[str]) -> Table:
     """Totals over all closed days, one row per chain and protocol; a dash where the ledger does not know."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True, caption=_NOTE, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption=_NOTE, caption_justify="left")
     for heading in ("protocol", "chain", "days"):
         table.add_column(heading, no_wrap=True)
     for heading in ("fees", "supply\nside", "revenue", "incentives", "earnings", "real\nshare"):

@@ -17,6 +17,7 @@ from indexer.work.group import Group
 from indexer.work.history import ensure_history
 from indexer.work.progress import Progress
 from indexer.work.reading import read_range
+from indexer.work.together import together
 
 READERS = 4  # ranges in flight per group: while one waits for its answer another is decoded and a third is copied
 PATIENCE = 5  # times a range may fail in a row before the run gives up
@@ -40,15 +41,14 @@ async def backfill(group: Group, target: Span, final: int, progress: Progress) -
     held = await ranges.held(group.database, group.chain_id, list(wanted))
     left = [missing(span, held[name]) for name, span in wanted.items()]
     progress.blocks_wanted += max(sum(map(len, spans)) for spans in left)
-    if not any(left):
+    if not any(left) and not await _others_read(group, wanted, set()):
         return
     progress.stage = "reading parameters"
     await ensure_history(group, target.last)
     progress.stage = "reading logs"
     leases: set[Lease] = set()
-    async with _heartbeat(group, leases), asyncio.TaskGroup() as readers:
-        for _ in range(READERS):
-            readers.create_task(_read_all(group, wanted, final, progress, leases))
+    async with _heartbeat(group, leases):
+        await together(_read_all(group, wanted, final, progress, leases) for _ in range(READERS))
 
 
 async def _read_all(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from indexer.chain.fetch import Fetcher
 from indexer.chain.planner import shapes
 from indexer.chain.questions import ask
-from indexer.chain.refusals import HistoryMissing
+from indexer.chain.refusals import HistoryMissing, Reverted
 from indexer.errors import EndpointUnusable, NoEndpoint
 from indexer.ledger import context
 from indexer.manifest import Deployment
@@ -53,11 +53,13 @@ async def _read(group: Group, deployment: Deployment, gap: Span) -> bool:
 
 
 async def _has_state(group: Group, deployment: Deployment, block: int) -> bool:
-    """Whether the endpoint still knows the state of old blocks."""
+    """Whether the endpoint still answers eth_call at old blocks; a revert is such an answer."""
     anchor = family_of(deployment).anchor(deployment.contracts)
     contract = anchor if anchor is not None else bytes(20)
     try:
-        await group.pool.call("eth_getBalance", ["0x" + contract.hex(), hex(block)])
+        await group.pool.call("eth_call", [{"to": "0x" + contract.hex(), "data": "0x"}, hex(block)])
+    except Reverted:
+        return True
     except (HistoryMissing, NoEndpoint, EndpointUnusable):
         return False
     return True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from indexer.chain.calls import multicall
 from indexer.chain.questions import Answer, ask
+from indexer.families.interface import Claim
 from indexer.ledger import context
 from indexer.manifest import Deployment
 from indexer.model import Address, Evidence, Member
@@ -46,16 +48,32 @@ async def _ask(group: Group, unknown: Mapping[str, set[Address]], strangers: lis
     questions = list(dict.fromkeys(text for one in wanting for text in family_of(one).questions))
     answers = await ask(group.pool, strangers, questions, block)
     for deployment in wanting:
-        mine = unknown[deployment.id]
-        members = [_member(deployment, contract, answers, block) for contract in strangers if contract in mine]
+        claims = {contract: _claim(deployment, contract, answers) for contract in sorted(unknown[deployment.id])}
+        vouched = await _vouched(group, claims, block)
+        members = [
+            Member(contract, claim.facts if claim is not None and contract in vouched else None, Evidence(block))
+            for contract, claim in claims.items()
+        ]
         await context.put_contracts(group.database, group.chain_id, deployment.id, members)
         group.members[deployment.id].update({member.contract: member.facts for member in members})
 
 
-def _member(deployment: Deployment, contract: Address, answers: Answers, block: int) -> Member:
+def _claim(deployment: Deployment, contract: Address, answers: Answers) -> Claim | None:
     family = family_of(deployment)
-    facts = family.admit(deployment.contracts, [answers[contract][text] for text in family.questions])
-    return Member(contract, facts, Evidence(block))
+    return family.admit(deployment.contracts, contract, [answers[contract][text] for text in family.questions])
+
+
+async def _vouched(group: Group, claims: Mapping[Address, Claim | None], block: int) -> set[Address]:
+    """Contracts whose claim needs no proof, or whose proof holds at the block."""
+    proofs = {contract: claim.proof for contract, claim in claims.items() if claim is not None}
+    asked = {contract: proof for contract, proof in proofs.items() if proof is not None}
+    answers = (
+        await multicall(group.pool, [(proof.target, proof.data) for proof in asked.values()], block) if asked else []
+    )
+    proven = {
+        contract for (contract, proof), found in zip(asked.items(), answers, strict=True) if found == proof.expected
+    }
+    return proven | {contract for contract, proof in proofs.items() if proof is None}
 
 
 def own(group: Group, deployment: Deployment, contracts: Iterable[Address]) -> dict[Address, Mapping[str, int | bytes]]:

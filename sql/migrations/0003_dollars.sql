@@ -1,5 +1,32 @@
 -- Dollars: which tokens have a price, on which evidence, and the days of each protocol valued with them.
 
+CREATE FUNCTION forget_deployment(forgotten text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    known deployment;
+BEGIN
+    SELECT * INTO known FROM deployment WHERE deployment = forgotten;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no deployment %', forgotten USING HINT = 'SELECT deployment FROM deployment lists them.';
+    END IF;
+    DELETE FROM flow WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM quarantine WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM range_deployment WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM range_day WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM range_trade WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM trade_daily WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM flow_daily WHERE chain_id = known.chain_id AND deployment = forgotten;
+    INSERT INTO dirty_value (chain_id, day)
+    SELECT chain_id, day FROM deployment_day WHERE chain_id = known.chain_id AND deployment = forgotten
+    ON CONFLICT DO NOTHING;
+    DELETE FROM deployment_day WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM dirty_day WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM contract WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM history WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM counted WHERE deployment = forgotten;
+    DELETE FROM deployment WHERE deployment = forgotten;
+END $$;
+COMMENT ON FUNCTION forget_deployment(text) IS 'Takes a deployment and all that was read for it out of the ledger; the next run values its days again.';
+
 CREATE TABLE quote_token (
     chain_id bigint NOT NULL,
     token bytea NOT NULL,

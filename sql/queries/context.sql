@@ -21,10 +21,12 @@ WHERE chain_id = $1 AND contract = ANY($2::bytea[]) AND block_number <= $3
 ORDER BY contract, name, block_number, log_index;
 
 -- name: put_step
--- Records a parameter change.
+-- Records a parameter change, as the family's present version reads it.
 INSERT INTO parameter (chain_id, contract, name, block_number, log_index, "values", tx_hash)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT DO NOTHING;
+ON CONFLICT (chain_id, contract, name, block_number, log_index)
+DO UPDATE SET "values" = excluded."values", tx_hash = excluded.tx_hash
+WHERE parameter."values" <> excluded."values";
 
 -- name: histories
 -- Spans whose parameter events are known, per deployment.

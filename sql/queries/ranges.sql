@@ -45,6 +45,27 @@ DELETE FROM flow WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3 AND depl
 -- The same for logs that could not be decoded.
 DELETE FROM quarantine WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3 AND deployment = ANY($4::text[]);
 
+-- name: drop_range_parts
+-- The same for what ranges inside of these blocks said of the deployments' coverage, days and trades.
+WITH gone AS (
+    DELETE FROM range_deployment
+    WHERE chain_id = $1 AND first_block >= $2 AND last_block <= $3 AND deployment = ANY($4::text[])
+    RETURNING chain_id, deployment, range_id
+),
+days AS (
+    DELETE FROM range_day AS part USING gone
+    WHERE (part.chain_id, part.deployment, part.range_id) = (gone.chain_id, gone.deployment, gone.range_id)
+)
+DELETE FROM range_trade AS part USING gone
+WHERE (part.chain_id, part.deployment, part.range_id) = (gone.chain_id, gone.deployment, gone.range_id);
+
+-- name: held_beyond
+-- Whether a range holds some of these blocks for one of the deployments: it cannot be replaced in part.
+SELECT EXISTS (
+    SELECT FROM range_deployment
+    WHERE chain_id = $1 AND first_block <= $3 AND last_block >= $2 AND deployment = ANY($4::text[])
+);
+
 -- name: put_range
 -- Records a range.
 INSERT INTO range (chain_id, first_block, last_block, anchor_block, anchor_hash, logs_received, logs_used, flows, endpoint, fence)
@@ -69,7 +90,8 @@ INSERT INTO range_trade (
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: mark_dirty
--- Touched: the days with flows ($3), and those whose bounds are known and lie in the range ($4 to $5), where coverage grew.
+-- Touched: the days with flows ($3), and those whose bounds are known and lie in the range ($4 to $5), where coverage grew;
+-- a mark that stands is written anew, so that who closes the day meanwhile waits for this commit.
 INSERT INTO dirty_day (chain_id, deployment, day)
 SELECT $1, deployment, touched.day
 FROM unnest($2::text[]) AS deployment
@@ -77,11 +99,15 @@ CROSS JOIN (
     SELECT unnest($3::date[]) AS day
     UNION
     SELECT day
-    FROM (SELECT day, block_number, lead(block_number) OVER (ORDER BY day) AS next FROM day_start WHERE chain_id = $1) AS bound
-    WHERE bound.block_number <= $5 AND bound.next > $4
+    FROM (
+        SELECT day, block_number, lead(block_number) OVER (ORDER BY day) AS next, lead(day) OVER (ORDER BY day) AS next_day
+        FROM day_start
+        WHERE chain_id = $1
+    ) AS bound
+    WHERE bound.next_day = bound.day + 1 AND bound.block_number <= $5 AND bound.next > $4
 ) AS touched
 ORDER BY deployment, touched.day
-ON CONFLICT DO NOTHING;
+ON CONFLICT (chain_id, deployment, day) DO UPDATE SET day = excluded.day;
 
 -- name: committed
 -- Whether a lease's range went through.

@@ -10,9 +10,23 @@ INSERT INTO protocol (protocol, name, category, methodology) VALUES ($1, $2, $3,
 ON CONFLICT (protocol) DO UPDATE
 SET name = excluded.name, category = excluded.category, methodology = excluded.methodology;
 
+-- name: stored_own_tokens
+-- A protocol's own tokens as they are known.
+SELECT token FROM own_token WHERE chain_id = $1 AND protocol = $2 ORDER BY token;
+
+-- name: drop_own_tokens
+-- Takes back a protocol's own tokens before they are said again.
+DELETE FROM own_token WHERE chain_id = $1 AND protocol = $2;
+
 -- name: put_own_token
 -- Makes a protocol's own token known.
-INSERT INTO own_token (chain_id, protocol, token) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+INSERT INTO own_token (chain_id, protocol, token) VALUES ($1, $2, $3);
+
+-- name: revalue
+-- What is counted, whose a token is or what it is priced against has changed: closed days are to be valued again.
+INSERT INTO dirty_value (chain_id, day)
+SELECT DISTINCT chain_id, day FROM deployment_day WHERE chain_id = $1 ORDER BY day
+ON CONFLICT DO NOTHING;
 
 -- name: stored_deployment
 -- The version and manifest that a deployment's coverage counts for.
@@ -39,13 +53,34 @@ DELETE FROM history WHERE chain_id = $1 AND deployment = $2;
 DELETE FROM range_deployment WHERE chain_id = $1 AND deployment = $2;
 
 -- name: retire_range_days
--- The same for what those ranges said of days, which become dirty.
+-- The same for what those ranges said of days, which become dirty, as do closed days that had no flows.
 WITH gone AS (DELETE FROM range_day WHERE chain_id = $1 AND deployment = $2 RETURNING day)
-INSERT INTO dirty_day (chain_id, deployment, day) SELECT DISTINCT $1::bigint, $2::text, day FROM gone ON CONFLICT DO NOTHING;
+INSERT INTO dirty_day (chain_id, deployment, day)
+SELECT $1::bigint, $2::text, day FROM gone
+UNION
+SELECT chain_id, deployment, day FROM deployment_day WHERE chain_id = $1 AND deployment = $2
+ORDER BY day
+ON CONFLICT (chain_id, deployment, day) DO UPDATE SET day = excluded.day;
 
 -- name: retire_range_trades
 -- The same for their trades.
 DELETE FROM range_trade WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_leases
+-- Whoever reads the deployment now reads it by another version or manifest: its commit will be refused.
+DELETE FROM lease WHERE chain_id = $1 AND $2 = ANY(deployments);
+
+-- name: retire_quarantine
+-- The same for the deployment's logs that could not be decoded.
+DELETE FROM quarantine WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_flows
+-- The same for its flows: the new manifest may begin later, and nobody would read those blocks again.
+DELETE FROM flow WHERE chain_id = $1 AND deployment = $2;
+
+-- name: stored_counted
+-- What the views count for a deployment as it is known.
+SELECT kind, basis FROM counted WHERE deployment = $1;
 
 -- name: drop_counted
 -- Takes back what a deployment counts before it is said again.
@@ -55,11 +90,17 @@ DELETE FROM counted WHERE deployment = $1;
 -- Which basis of a kind the views count for a deployment; NULL: known to have none.
 INSERT INTO counted (deployment, kind, basis) VALUES ($1, $2::text::flow_kind, $3::text::flow_basis);
 
+-- name: stored_quote_tokens
+-- The listed tokens of a chain as they are known.
+SELECT chain_id, token, symbol, decimals, peg_usd FROM quote_token WHERE chain_id = $1 ORDER BY token;
+
+-- name: drop_quote_tokens
+-- Takes back a chain's list before it is said again.
+DELETE FROM quote_token WHERE chain_id = $1;
+
 -- name: put_quote_token
 -- Lists a token that pools may be priced against.
-INSERT INTO quote_token (chain_id, token, symbol, decimals, peg_usd) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (chain_id, token) DO UPDATE
-SET symbol = excluded.symbol, decimals = excluded.decimals, peg_usd = excluded.peg_usd;
+INSERT INTO quote_token (chain_id, token, symbol, decimals, peg_usd) VALUES ($1, $2, $3, $4, $5);
 
 -- name: endpoint_limits
 -- What was learned of endpoints.

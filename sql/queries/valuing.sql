@@ -12,15 +12,17 @@ ON CONFLICT DO NOTHING;
 
 -- name: put_pool_prices
 -- Prices from pools against priced quote tokens: $4 true for the quote tokens themselves (against pegged ones only),
--- false for all others; the newest day counts, on it the deepest pool, and less than $3 dollars of depth count for nothing.
+-- false for all others; the newest day counts, on it the deepest pool, less than $3 dollars of depth count for nothing,
+-- and neither the trades nor what priced their quote token are older than seven days.
 INSERT INTO price_daily (chain_id, token, day, usd, source, age_days, evidence, depth_usd)
 SELECT DISTINCT ON (seen.token)
-    $1, seen.token, $2, seen.usd, 'pool', $2::date - seen.day, seen.pool, round(seen.depth_usd, 2)
+    $1, seen.token, $2, seen.usd, 'pool', $2::date - seen.day + seen.quote_age, seen.pool, round(seen.depth_usd, 2)
 FROM (
     SELECT
         side.token,
         d.day,
         d.pool,
+        p.age_days AS quote_age,
         (side.quote_amount / power(10::numeric, q.decimals) * p.usd)
             / (side.amount / power(10::numeric, t.decimals)) AS usd,
         side.quote_depth / power(10::numeric, q.decimals) * p.usd AS depth_usd
@@ -39,7 +41,7 @@ FROM (
         AND (listed.token IS NOT NULL) = $4
         AND (q.peg_usd IS NOT NULL OR NOT $4)
 ) AS seen
-WHERE seen.usd > 0 AND seen.depth_usd >= $3
+WHERE seen.usd > 0 AND seen.depth_usd >= $3 AND $2::date - seen.day + seen.quote_age <= 7
 ORDER BY seen.token, seen.day DESC, seen.depth_usd DESC, seen.pool
 ON CONFLICT DO NOTHING;
 
@@ -152,6 +154,9 @@ line AS (
     -- A kind that nobody counts adds nothing to a sum over kinds; one that is counted and unpriced makes it unknown.
     SELECT
         figure.*,
+        -- From the rounded parts, so that fees are the sum of what is shown of them.
+        CASE WHEN fees IS NOT NULL
+            THEN coalesce(supply_side, 0) + coalesce(protocol_side, 0) + coalesce(holders, 0) END AS all_fees,
         protocol_side + holders AS revenue,
         CASE WHEN knows_incentives THEN incentives ELSE 0 END
             + CASE WHEN knows_issuance THEN issuance ELSE 0 END AS synthetic,
@@ -163,11 +168,11 @@ line AS (
     FROM figure
 )
 SELECT
-    $1, closed.protocol, $2, line.fees, line.supply_side, line.protocol_side, line.holders, line.revenue, line.incentives,
+    $1, closed.protocol, $2, line.all_fees, line.supply_side, line.protocol_side, line.holders, line.revenue, line.incentives,
     line.production, line.issuance, line.external, line.distribution, line.loss,
     CASE WHEN line.knows_incentives OR line.knows_issuance OR line.knows_production THEN line.issued END,
     line.revenue - line.incentives,
-    line.fees,
+    line.all_fees,
     CASE WHEN line.knows_incentives OR line.knows_issuance THEN line.synthetic END,
     CASE WHEN line.knows_incentives OR line.knows_issuance
         THEN round(line.supply_side / nullif(line.supply_side + line.synthetic_supply, 0), 6) END,

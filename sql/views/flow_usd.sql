@@ -33,6 +33,7 @@ LEFT JOIN LATERAL (
     FROM price_daily AS price
     WHERE price.chain_id = f.chain_id AND price.token = f.token
         AND price.day BETWEEN (f.block_time AT TIME ZONE 'UTC')::date - 7 AND (f.block_time AT TIME ZONE 'UTC')::date
+        AND (f.block_time AT TIME ZONE 'UTC')::date - price.day + price.age_days <= 7
     ORDER BY price.day DESC
     LIMIT 1
 ) AS p ON true;

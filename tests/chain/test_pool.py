@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from indexer.chain.chains import Chain, load_chains
-from indexer.chain.lane import SECOND, Pace
+from indexer.chain.lane import SECOND, Lane, Pace, Queue, Trip
 from indexer.chain.limits import Limits
 from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import HistoryMissing, Reverted, TagUnsupported
@@ -160,6 +160,55 @@ async def test_while_one_endpoint_waits_another_serves() -> None:
         s.clock.at = 101 * SECOND
         await asyncio.gather(*(s.pool.call("eth_x", [n]) for n in range(16)))
         assert s.nodes[0].count("eth_x") > 1, "an endpoint comes back when its rest is over"
+
+
+async def test_those_in_line_wait_with_an_endpoint_that_has_to_rest() -> None:
+    rested = asyncio.Event()
+
+    async with scene(echo, concurrency=1) as s:
+
+        async def sleep(nanoseconds: int) -> None:
+            await rested.wait()
+            s.clock.at = 11 * SECOND
+
+        s.pool.pace.sleep = sleep
+        s.node.script.append(Reply("", 429, {"Retry-After": "10"}))
+        asked = asyncio.gather(*(s.pool.call("eth_x", [n]) for n in range(4)))
+        await asyncio.sleep(0.1)
+        assert s.node.count("eth_x") == 1
+        rested.set()
+        await asked
+        assert s.node.count("eth_x") == 5
+
+
+async def test_a_success_makes_up_for_the_failures_before_it() -> None:
+    async with scene(echo) as s:
+        s.node.script.extend([Reply("", 500)] * 7)
+        await s.pool.call("eth_x", [])
+        before = s.clock.at
+        s.node.script.append(Reply("", 500))
+        await s.pool.call("eth_x", [])
+        assert s.clock.at - before <= SECOND // 4
+
+
+async def test_after_its_rest_an_endpoint_that_failed_comes_second() -> None:
+    async with scene(echo, echo) as s:
+        s.nodes[0].script.append(Reply("", 500))
+        await s.pool.call("eth_x", [])
+        s.clock.at += 60 * SECOND
+        for number in range(6):
+            await s.pool.call("eth_x", [number])
+        assert [node.count("eth_x") for node in s.nodes] == [1, 7]
+
+
+async def test_a_place_handed_to_a_question_just_given_up_goes_to_the_next() -> None:
+    lane, queue = Lane(Endpoint(SecretStr("http://127.0.0.1:1"))), Queue()
+    first, second = (asyncio.create_task(queue.wait(Trip(frozenset()), None)) for _ in range(2))
+    await asyncio.sleep(0)
+    queue.hand_over(lane)
+    first.cancel()
+    assert await second is lane
+    assert lane.load == 1
 
 
 async def test_many_failures_at_once_count_as_one() -> None:

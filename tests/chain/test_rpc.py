@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from web3 import AsyncWeb3
+from web3.types import RPCEndpoint
 
 from indexer.chain.refusals import HistoryMissing, RangeTooWide, Reverted
 from indexer.chain.rpc import BatchRefused, Endpoint, quantity
@@ -148,6 +149,19 @@ async def test_429_is_busy_for_as_long_as_the_header_says(
 )
 async def test_every_other_bad_answer_has_its_class(reply: Reply, kind: type[IndexerError]) -> None:
     assert type(await failing(reply)) is kind
+
+
+async def test_a_redirect_is_never_followed_with_a_key() -> None:
+    async with Node(echo) as elsewhere:
+        for status in (301, 302, 307, 308):
+            assert type(await failing(Reply("", status, {"Location": elsewhere.url}))) is EndpointFailed
+        assert elsewhere.http == 0
+
+
+def test_no_request_has_id_zero() -> None:
+    """Some servers answer id 0 with id null."""
+    endpoint = Endpoint(SecretStr("http://127.0.0.1:1"))
+    assert endpoint.form_request(RPCEndpoint("eth_chainId"), [])["id"] == 1
 
 
 async def test_no_answer_in_time_is_a_failure() -> None:

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from indexer.chain.fetch import Logs
 from indexer.decode import Event, Raw, decode, parse_event
 from indexer.decode.wide import to_ints
 from indexer.model import Batch, Classified, Label, Where
@@ -35,11 +36,21 @@ def batches(logs: Sequence[Log], signatures: Iterable[str], strangers: Sequence[
     found = {}
     for text in signatures:
         event = parse_event(text)
-        rows = sorted((log for log in logs if log.event == event.name), key=lambda log: (log.block, log.index))
-        if rows:
+        if rows := _of(event, logs):
             found[text], faults = decode(event, _raw(event, rows, strangers))
             assert not faults
     return found
+
+
+def logs_of(logs: Sequence[Log], signatures: Iterable[str]) -> Logs:
+    """The logs as a fetched span, undecoded."""
+    events = [parse_event(text) for text in signatures]
+    rows = {(event.topic0, event.topic_count): _raw(event, _of(event, logs), ()) for event in events}
+    return Logs({key: raw for key, raw in rows.items() if len(raw.where)}, len(logs))
+
+
+def _of(event: Event, logs: Sequence[Log]) -> list[Log]:
+    return sorted((log for log in logs if log.event == event.name), key=lambda log: (log.block, log.index))
 
 
 def _raw(event: Event, logs: Sequence[Log], strangers: Sequence[bytes]) -> Raw:
