@@ -60,7 +60,12 @@ def address(number: int) -> str:
 def fake(name: str, contracts: dict[str, Arity], *subscriptions: Subscription, anchor: bytes | None = None) -> Family:
     """A family that wants the same events wherever it is deployed."""
     made = SimpleNamespace(
-        name=name, version=1, contracts=contracts, subscriptions=lambda _: subscriptions, anchor=lambda _: anchor
+        name=name,
+        version=1,
+        kinds={Kind.FEE: (Basis.ACCRUED,)},
+        contracts=contracts,
+        subscriptions=lambda _: subscriptions,
+        anchor=lambda _: anchor,
     )
     return cast(Family, made)
 
@@ -184,9 +189,28 @@ MISTAKES = {
     "zero address": (FACTORY, "0x" + "0" * 40, "is the zero address"),
     "number as address": (f'"{FACTORY}"', "7", "contracts.factory: must be an address in quotes"),
     "token without checksum": (UNI, UNI.lower(), f"protocol.own_tokens[0].address: {UNI.lower()} carries no checksum"),
-    "unknown kind": ('fee = "accrued"', 'gift = "accrued"', "deployment[0].counts.gift: must be 'fee', 'incentive', "),
+    "unknown kind": (
+        'fee = "accrued"',
+        'fee = "accrued"\ngift = "accrued"',
+        "deployment[0].counts.gift: must be 'fee', 'incentive', ",
+    ),
     "unknown basis": ('fee = "accrued"', 'fee = "maybe"', "deployment[0].counts.fee: must be 'accrued', 'paid' or"),
-    "nothing counted": ('fee = "accrued"', "", "deployment[0].counts: "),
+    "kind not counted": (
+        'fee = "accrued"',
+        'incentive = "none"',
+        "deployment[0].counts.fee: is missing: family uniswap_v3",
+    ),
+    "basis never seen": (
+        'fee = "accrued"',
+        'fee = "budgeted"',
+        "deployment[0].counts.fee: is never seen as budgeted by",
+    ),
+    "none of what it sees": ('fee = "accrued"', 'fee = "none"', "deployment[0].counts.fee: is never seen as none by"),
+    "kind of other families": (
+        'fee = "accrued"',
+        'fee = "accrued"\nincentive = "paid"',
+        "deployment[0].counts.incentive: is unknown to family uniswap_v3: remove it, or write",
+    ),
     "source missing": (
         'factory = "the first block of the demo chain"',
         "",
@@ -227,6 +251,14 @@ MISTAKES = {
         "protocol.(a key with other characters than letters",
     ),
 }
+
+
+def test_known_to_be_none_is_kept_apart_from_unknown(tmp_path: Path) -> None:
+    """A kind written "none" has no basis, and so counts as 0 in the views; a kind not written stays unknown."""
+    file = tmp_path / "good.toml"
+    file.write_text(GOOD.replace('fee = "accrued"', 'fee = "accrued"\nincentive = "none"', 1))
+    (deployment, *_) = load_protocols([file], CHAINS)["good"].deployments
+    assert deployment.counts == {Kind.FEE: Basis.ACCRUED, Kind.INCENTIVE: None}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
