@@ -33,6 +33,14 @@ TRANSIENT = (
     TimeoutError,
 )
 
+# What somebody must mend: room, memory, rights.
+STUCK = (
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
 
 class Database:
     """A pool of connections to one database."""
@@ -68,27 +76,40 @@ class Database:
 
     async def transaction(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Runs `work` in one transaction, again from its start after a fault that goes by; work must allow that."""
-        async for attempt in self._attempts():
-            with attempt:
-                async with self.pool.acquire() as connection, connection.transaction():
-                    return await work(connection)
-        raise AssertionError("unreachable: tenacity raises the last error")
+
+        async def attempt() -> Result:
+            async with self.pool.acquire() as connection, connection.transaction():
+                return await work(connection)
+
+        return await self._tried(attempt)
 
     async def fetch(self, text: str, *values: object) -> list[asyncpg.Record]:
-        """Rows of a query, asked again after a fault that goes by."""
-        async for attempt in self._attempts():
-            with attempt:
-                rows: list[asyncpg.Record] = await self.pool.fetch(text, *values)
-                return rows
-        raise AssertionError("unreachable: tenacity raises the last error")
+        """Rows of a statement that may be repeated, asked again after a fault that goes by."""
 
-    def _attempts(self) -> AsyncRetrying:
-        return AsyncRetrying(
+        async def attempt() -> list[asyncpg.Record]:
+            return await self.pool.fetch(text, *values)
+
+        return await self._tried(attempt)
+
+    async def _tried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        retrying = AsyncRetrying(
             retry=retry_if_exception_type(TRANSIENT),
             wait=wait_random_exponential(multiplier=0.1, max=2),
             stop=stop_after_delay(self._recovery),
             reraise=True,
         )
+        try:
+            return await retrying(attempt)
+        except TRANSIENT as error:
+            raise DatabaseUnusable(
+                f"The database has failed for {self._recovery} seconds ({_sentence(error)}). What was committed stays: "
+                "bring it back and run again."
+            ) from error
+        except STUCK as error:
+            raise DatabaseUnusable(
+                f"The database cannot go on ({_sentence(error)}). Give it what it lacks and run again; what was "
+                "committed stays."
+            ) from error
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:

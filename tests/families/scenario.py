@@ -132,8 +132,8 @@ def live(life: Life, blocks: int) -> None:
         if number % 9 == 4:
             low = slot0(life, pool)[1] // pool.spacing - rng.randint(0, 20)
             add_position(life, pool, (low * pool.spacing, (low + 21) * pool.spacing), int(10 ** rng.uniform(19, 23)))
-        if number % 20 == 11:
-            life.node.transact(life.account, pool.address, SWEEP, life.account, MAX128, MAX128)
+        for both in life.pools if number % 25 == 24 else ():
+            life.node.transact(life.account, both.address, SWEEP, life.account, MAX128, MAX128)
         life.node.mine()
 
 

@@ -36,13 +36,13 @@ class Found(NamedTuple):
     paid: Counter[int]
 
 
-async def index(node: Node, url: str, folder: Path, manifest: str) -> None:
-    """Runs `indexer up --once` on the node with one protocol."""
+async def index(node: Node, url: str, file: Path, manifest: str) -> None:
+    """Runs `indexer up --once` on the node with one protocol, written to this file."""
     node.rpc("anvil_mine", hex(FINAL), hex(12))
-    (folder / "protocol.toml").write_text(manifest)
+    file.write_text(manifest)
     chain = {"rpc": [node.url], "chain_id": CHAIN_ID, "block_ms": 12_000, "multicall3": to_checksum_address(MULTICALL3)}
     settings = load_settings(None, {"database": url, "start": 0, "chains": {"demo": chain}})
-    known = app.catalogue(settings, [folder / "protocol.toml"])
+    known = app.catalogue(settings, [file])
     async with app.ledger(settings) as database:
         await app.up(settings, known, database, app.Run(), once=True, on_close=lambda: None)
 
@@ -102,7 +102,8 @@ async def test_flows_of_real_pools_are_what_their_contracts_took(
     life: Life, url: str, database: Database, tmp_path: Path
 ) -> None:
     """Every swap, every flash loan and every sum of two pools with switches, against an exact recomputation."""
-    await index(life.node, url, tmp_path, DEX.format(start=0, factory=to_checksum_address(life.exchange.place.factory)))
+    manifest = DEX.format(start=0, factory=to_checksum_address(life.exchange.place.factory))
+    await index(life.node, url, tmp_path / "demo_dex.toml", manifest)
     for pool in life.pools:
         account, ledger = recompute(life, pool), await found(database, pool)
         _the_recomputation_is_the_contract(life, pool, account)
