@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexer.chain.chains import Chain, load_chains
-from indexer.chain.head import Header, finalized
-from indexer.chain.limits import Limits
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
-from indexer.chain.times import first_block_at
 from indexer.documents import File
 from indexer.errors import BadInput
 from indexer.families import FAMILIES
-from indexer.ledger import closing, context
+from indexer.ledger import closing
 from indexer.ledger.connect import Database
 from indexer.ledger.embedded import EmbeddedPostgres
 from indexer.ledger.migrate import migrate
 from indexer.ledger.registry import list_quotes, register
-from indexer.ledger.sql import query
 from indexer.manifest import Deployment, Protocol, load_protocols, packaged_manifests
-from indexer.model import Span
 from indexer.prices.tokens import QuoteToken, load_quotes, packaged_tokens
-from indexer.settings import ChainSettings, Settings, parse_moment
-from indexer.work.backfill import backfill
-from indexer.work.close import close_chain
-from indexer.work.follow import follow
-from indexer.work.group import groups
+from indexer.settings import ChainSettings, Settings
+from indexer.work.job import ChainJob
 from indexer.work.progress import Progress
 from indexer.work.together import together
-
-DEFAULT_START = "7d"  # a first run shows something within minutes, whatever the endpoint costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,108 +82,28 @@ async def ledger(settings: Settings, name: str = "indexer", *, fresh: bool = Fal
 async def up(
     settings: Settings, known: Catalogue, database: Database, run: Run, *, once: bool, on_close: Callable[[], None]
 ) -> None:
-    """Reads, closes and shows every wanted deployment of every chain with an endpoint; for ever unless `once`.
+    """Reads, closes and shows every wanted deployment of every chain with an endpoint.
+
+    It goes on with newly final blocks for ever, unless `once` or the settings' `to` end it.
 
     on_close: called when the history is read and yield_daily shows it. Raises BadInput, NoEndpoint, ...
     """
     wanted = _wanted(settings, known)
     run.protocols += sorted({deployment.protocol for members in wanted.values() for deployment in members})
     await _register(database, known, wanted)
-    jobs = [_Job(settings, known.chains[name], members, database, run) for name, members in wanted.items()]
+    jobs = []
+    for name, members in wanted.items():
+        pool, progress = _pool(known.chains[name], settings.chains[name]), Progress(name)
+        jobs.append(ChainJob(settings, pool, members, database, progress))
+        run.pools[name], run.progress[name] = pool, progress
     async with AsyncExitStack() as stack:
         for job in jobs:
             stack.push_async_callback(job.close)
         finals = await together(job.history() for job in jobs)
         await closing.refresh(database)
         on_close()
-        if not once:
+        if not once and settings.to is None:
             await together(job.follow(final) for job, final in zip(jobs, finals, strict=True))
-
-
-class _Job:
-    """One chain's part of a run."""
-
-    def __init__(
-        self, settings: Settings, chain: Chain, deployments: Sequence[Deployment], database: Database, run: Run
-    ) -> None:
-        self._settings, self._chain, self._deployments, self._database = settings, chain, deployments, database
-        self._pool = _pool(chain, settings.chains[chain.name])
-        self._groups = groups(self._pool, database, deployments)
-        self._progress = Progress(chain.name)
-        self._first = 0
-        run.progress[chain.name], run.pools[chain.name] = self._progress, self._pool
-
-    async def history(self) -> Header:
-        """Reads the settings' span, or up to the final head, and closes its days; the final head."""
-        self._progress.stage = "connecting"
-        await self._pool.verify()
-        await self._restore_limits()
-        final = await finalized(self._pool)
-        target = await self._target(final)
-        self._first = target.first
-        if len(target):
-            await together(backfill(group, target, final.number, self._progress) for group in self._groups)
-        await self._close(final)
-        return final
-
-    async def follow(self, final: Header) -> None:
-        """Goes on with newly final blocks, for ever."""
-
-        async def close(head: Header) -> None:
-            await self._close(head)
-            await closing.refresh(self._database)
-
-        await follow(self._pool, self._groups, self._first, final, self._progress, close)
-
-    async def close(self) -> None:
-        """Remembers what was learned of the endpoints and closes their connections."""
-        try:
-            for fingerprint, limits in self._pool.limits_by_fingerprint.items():
-                await context.put_endpoint_limit(self._database, fingerprint, limits.as_dict())
-        finally:
-            await self._pool.close()
-
-    async def _close(self, final: Header) -> None:
-        self._progress.stage = "closing days"
-        await close_chain(self._pool, self._database, final, self._settings.prices.min_liquidity_usd)
-        self._progress.stage = "done"
-
-    async def _restore_limits(self) -> None:
-        names = list(self._pool.limits_by_fingerprint)
-        kept = await context.endpoint_limits(self._database, names)
-        self._pool.restore({name: Limits.from_dict(limits) for name, limits in kept.items()})
-
-    async def _target(self, final: Header) -> Span:
-        """From the settings' start, or from what is held already, to their end or the final head."""
-        last = await self._block(self._settings.to, final, end=True) if self._settings.to is not None else final.number
-        row = (
-            await self._database.fetch(query("held_range"), self._chain.chain_id, [one.id for one in self._deployments])
-        )[0]
-        if self._settings.start is None and row["first_block"] is not None:
-            return Span(row["first_block"], last)
-        first = await self._block(DEFAULT_START if self._settings.start is None else self._settings.start, final)
-        if row["last_block"] is not None:
-            first = min(first, row["last_block"] + 1)
-        return Span(first, last)
-
-    async def _block(self, written: str | int, final: Header, *, end: bool = False) -> int:
-        """A moment as a block number: the first block at or after it, for an end the last one before it."""
-        moment = parse_moment(written, int(time.time()))
-        if moment.block is not None:
-            number = moment.block
-        elif moment.time is not None and moment.time > final.time:
-            if not end:
-                raise BadInput(
-                    f"{written} is after {self._chain.name}'s last final block, {final.number}: start earlier."
-                )
-            return final.number
-        else:
-            number = (await first_block_at(self._pool, moment.time or 0, 0, final)).number - end
-        if number > final.number and not end:
-            raise BadInput(
-                f"Block {number} is not final on {self._chain.name} yet: the last final one is {final.number}."
-            )
-        return min(number, final.number)
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:

@@ -48,6 +48,11 @@ def parse_moment(text: str | int, now: int) -> Moment:
     return Moment(time=time)
 
 
+def is_relative(written: str | int) -> bool:
+    """Whether a moment is a time ago, which means another block on every day."""
+    return _AGO.fullmatch(str(written)) is not None
+
+
 def _stamp(written: str) -> int | None:
     if not _STAMP.fullmatch(written):
         return None

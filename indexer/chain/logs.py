@@ -34,7 +34,11 @@ class _Log(msgspec.Struct, gc=False, rename="camel"):
 
 
 _DECODER = msgspec.json.Decoder(list[_Log])
+_TEXTS = msgspec.json.Decoder(list[str])
 _TOPIC = len('"0x') + 64 + len('",')  # the last one ends with "] instead of ",
+_TOPICS_LENGTHS = (len("[]"), *(1 + count * _TOPIC for count in (1, 2, 3, 4)))  # of LOG0 to LOG4
+_PREFIX = np.frombuffer(b"0x", np.uint8)
+_BOUND = 1 << 39  # of block numbers and times: a place, block << 24 | log index, fits 63 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,12 @@ def parse(body: bytes, asked: Span) -> Answer:
     """Columns of an answer to a question about `asked`.
 
     Raises EndpointFailed if the answer is no list of logs, EndpointLied if a log is outside the range, doubled, of
-    another fork in the same block, or taken back (`removed`).
+    another fork in the same block, or taken back (`removed`), or if their times contradict their order.
     """
     try:
         logs = _DECODER.decode(body)
         return _answer(logs, asked, len(body))
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise EndpointFailed(f"eth_getLogs {asked.first}-{asked.last}: the answer is malformed ({error}).") from None
 
 
@@ -105,23 +109,28 @@ def _answer(logs: list[_Log], asked: Span, octets: int) -> Answer:
     order = _order(logs, block, index, asked)
     if order is not None:
         logs, block, index = [logs[at] for at in order.tolist()], block[order], index[order]
+    time = _times(logs, block, asked)
     groups = {
-        key: _raw(logs, topics, block, index)
+        key: _raw(logs, topics, block, time, index)
         if rows is None
-        else _raw([logs[at] for at in rows], topics, block[rows], index[rows])
+        else _raw([logs[at] for at in rows.tolist()], topics, block[rows], time[rows], index[rows])
         for key, topics, rows in _grouped([log.topics for log in logs])
     }
     return Answer(groups, len(logs), octets, (int(block[-1]), bytes.fromhex(logs[-1].block_hash[2:])))
 
 
-def _grouped(raws: list[msgspec.Raw]) -> Iterator[tuple[LogKey, Octets, Ints | None]]:
+def _grouped(raws: list[msgspec.Raw]) -> list[tuple[LogKey, Octets, Ints | None]]:
     """For each topic0 and topic count the further topics (n, count - 1, 32) and the rows; None if it is all of them."""
+    try:
+        return list(_compact_groups(raws))
+    except ValueError:  # printed with white space or escapes, or malformed indeed
+        return list(_compact_groups([msgspec.Raw(msgspec.json.encode(_TEXTS.decode(raw))) for raw in raws]))
+
+
+def _compact_groups(raws: list[msgspec.Raw]) -> Iterator[tuple[LogKey, Octets, Ints | None]]:
     lengths = np.array(list(map(len, raws)))
-    if ((lengths != 2) & (lengths % _TOPIC != 1)).any():  # printed with white space
-        raws = [msgspec.Raw(msgspec.json.format(raw, indent=-1)) for raw in raws]
-        lengths = np.array(list(map(len, raws)))
     for length in np.unique(lengths).tolist():
-        alone = length == lengths[0] and (lengths == length).all()
+        alone = (lengths == length).all()
         rows = np.arange(len(raws)) if alone else np.flatnonzero(lengths == length)
         topics = _topics(raws if alone else [raws[at] for at in rows.tolist()], length)
         first = topics[:, 0] if topics.shape[1] else np.zeros((len(rows), 32), np.uint8)
@@ -135,9 +144,12 @@ def _grouped(raws: list[msgspec.Raw]) -> Iterator[tuple[LogKey, Octets, Ints | N
 def _topics(raws: list[msgspec.Raw], length: int) -> Octets:
     """(n, count, 32) octets of JSON arrays of that length without white space."""
     count = length // _TOPIC
+    octets = np.frombuffer(b"".join(raws), np.uint8).reshape(len(raws), length)
+    if length not in _TOPICS_LENGTHS or (octets[:, 0] != ord("[")).any():
+        raise ValueError("topics are not up to four values of 32 octets")
     if count == 0:
         return np.zeros((len(raws), 0, 32), np.uint8)
-    table = np.frombuffer(b"".join(raws), np.uint8).reshape(len(raws), length)[:, 1:].reshape(-1, count, _TOPIC)
+    table = octets[:, 1:].reshape(-1, count, _TOPIC)
     frame = np.frombuffer(b'"0x"', np.uint8)
     if (table[:, :, [0, 1, 2, 67]] != frame).any():
         raise ValueError("a topic is not 32 octets in hexadecimal")
@@ -160,60 +172,75 @@ def _order(logs: list[_Log], block: Ints, index: Ints, asked: Span) -> Ints | No
     if len(doubled):
         at = int(doubled[0] if order is None else order[doubled[0]])
         raise EndpointLied(f"Block {block[at]}: log {index[at]} came twice in one answer.")
-    numbers, hashes = [log.block_number for log in logs], [log.block_hash for log in logs]
-    if len(set(zip(numbers, hashes, strict=True))) != len(set(numbers)):
+    numbers = block.tolist()
+    hashes = set(zip(numbers, [log.block_hash for log in logs], strict=True))
+    _octets([text for _, text in hashes], 32)
+    if len({(number, text.lower()) for number, text in hashes}) != len(set(numbers)):
         raise EndpointLied(f"eth_getLogs {asked.first}-{asked.last}: logs of two forks in one block.")
     return order
 
 
-def _raw(logs: list[_Log], topics: Octets, block: Ints, index: Ints) -> Raw:
+def _raw(logs: list[_Log], topics: Octets, block: Ints, time: Ints, index: Ints) -> Raw:
     table: dict[str, int] = {}
     emitter = np.array([table.setdefault(log.address, len(table)) for log in logs], np.int64)
+    # The same address may be written in two ways, with and without the capitals of its checksum.
+    emitters, place = np.unique(_octets(list(table), 20).view("V20")[:, 0], return_inverse=True)
     where = Where(
         block,
-        _times([log.block_timestamp for log in logs]),
+        time,
         index,
         _octets([log.transaction_hash for log in logs], 32),
-        emitter,
-        _octets(list(table), 20),
+        place[emitter],
+        emitters.view(np.uint8).reshape(-1, 20),
     )
-    data = [log.data for log in logs]
-    lengths = np.array(list(map(len, data)), np.int64)
-    same = (lengths == lengths[0]).all()
-    blob = _unhexed(data, int(lengths[0])) if same else b"".join([bytes.fromhex(text[2:]) for text in data])
-    return Raw(
-        where,
-        topics,
-        blob,
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths // 2 - 1)]),
-    )
+    return Raw(where, topics, *_data([log.data for log in logs]))
+
+
+def _data(texts: list[str]) -> tuple[bytes, Ints]:
+    """The octets of all logs' data, end to end, and where each begins and the last ends."""
+    lengths = np.array(list(map(len, texts)), np.int64)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths // 2 - 1)])
+    if (lengths == lengths[0]).all():
+        return _unhexed(texts, int(lengths[0])), offsets
+    if {text[:2] for text in texts} != {"0x"} or (lengths % 2).any():
+        raise ValueError("data is not hexadecimal octets")
+    return binascii.unhexlify("".join([text[2:] for text in texts])), offsets
 
 
 def _octets(texts: list[str], width: int) -> Octets:
-    octets = np.frombuffer(_unhexed(texts, 2 + 2 * width), np.uint8)
-    return octets.reshape(len(texts), width)
+    """(n, width) octets of hexadecimal texts with 0x."""
+    if set(map(len, texts)) != {2 + 2 * width}:
+        raise ValueError(f"an address or a hash is not {width} octets")
+    return np.frombuffer(_unhexed(texts, 2 + 2 * width), np.uint8).reshape(len(texts), width)
 
 
 def _unhexed(texts: list[str], length: int) -> bytes:
-    """The octets of hexadecimal texts with 0x, all of one length."""
-    joined = "".join(texts).encode()
-    if len(joined) != length * len(texts) or len(set(map(len, texts))) > 1:
-        raise ValueError("a value has a wrong length")
-    if not texts or length == 2:
-        return b""
-    return binascii.unhexlify(np.frombuffer(joined, np.uint8).reshape(len(texts), length)[:, 2:].tobytes())
+    """The octets of hexadecimal texts with 0x, all of that length."""
+    joined = "".join(texts).encode("ascii")
+    table = np.frombuffer(joined, np.uint8).reshape(len(texts), length)
+    if length < 2 or length % 2 or (table[:, :2] != _PREFIX).any():
+        raise ValueError("a value is not hexadecimal octets")
+    return binascii.unhexlify(table[:, 2:].tobytes())
 
 
 def _numbers(texts: list[str]) -> Ints:
-    """Hexadecimal quantities; neighbours repeat, so each is read once."""
-    values = {text: int(text, 16) for text in set(texts)}
-    if any(value < 0 or value >= 1 << 39 for value in values.values()):
-        raise ValueError("a block number or log index is out of bounds")
+    """Hexadecimal quantities, padded or not; neighbours repeat, so each is read once."""
+    known = set(texts)
+    joined = "".join(known)
+    if {text[:2] for text in known} != {"0x"} or not (joined.isascii() and joined.isalnum()):
+        raise ValueError("a block number, log index or time is not hexadecimal")
+    values = {text: int(text, 16) for text in known}
+    if max(values.values()) >= _BOUND:
+        raise ValueError("a block number, log index or time is out of bounds")
     return np.array([values[text] for text in texts], np.int64)
 
 
-def _times(texts: list[str | None]) -> Ints:
-    values = {text: NO_TIME if text is None else int(text, 16) for text in set(texts)}
-    if any(value >= 1 << 39 for value in values.values()):
-        raise ValueError("a blockTimestamp is out of bounds")
-    return np.array([values[text] if values[text] else NO_TIME for text in texts], np.int64)
+def _times(logs: list[_Log], block: Ints, asked: Span) -> Ints:
+    """UTC seconds of each log, NO_TIME where it tells none."""
+    told = _numbers([log.block_timestamp or "0x0" for log in logs])
+    time = np.where(told == 0, NO_TIME, told)
+    known = time != NO_TIME
+    further, later = np.diff(block[known]), np.diff(time[known])
+    if ((later < 0) | ((further == 0) & (later > 0))).any():
+        raise EndpointLied(f"eth_getLogs {asked.first}-{asked.last}: the times of the logs contradict their blocks.")
+    return time

@@ -40,16 +40,18 @@ def shapes(subscriptions: Iterable[Subscription]) -> list[Shape]:
     """The fewest filters that answer all subscriptions without asking for much that nobody wants.
 
     Subscriptions merge if they are alike in what binds them: any contract or named ones, and the same constrained
-    topic positions. A rare event joins a filter for any contract. Raises BadInput for Transfer from any contract.
+    topic positions. A rare event joins a filter for any contract, Transfer never does. Who names no emitter at all
+    asks nothing. Raises BadInput for Transfer from any contract.
     """
-    wanted = list(subscriptions)
-    unbound = any(one.emitters is None for one in wanted)
+    wanted = [one for one in subscriptions if one.emitters != ()]
+    unbound = any(one.emitters is None and not one.topics for one in wanted)
     groups: dict[tuple[bool, tuple[int, ...]], list[Subscription]] = {}
     for one in wanted:
-        if one.emitters is None and parse_event(one.event).topic0 == _NEVER_UNBOUND:
+        transfer = parse_event(one.event).topic0 == _NEVER_UNBOUND
+        if one.emitters is None and transfer:
             raise BadInput(f"{one.event} cannot be asked of any contract: name the token in the manifest.")
-        loose = one.emitters is None or (one.rare and unbound and not one.topics)
-        groups.setdefault((loose, tuple(sorted(one.topics))), []).append(one)
+        joins = unbound and one.rare and not one.topics and not transfer
+        groups.setdefault((one.emitters is None or joins, tuple(sorted(one.topics))), []).append(one)
     return [_merged(loose, members) for (loose, _), members in sorted(groups.items(), key=lambda item: item[0])]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,17 +29,20 @@ class Matched:
     faults: Sequence[tuple[Raw, Event, Fault]]
 
     def emitters(self) -> set[Address]:
-        """Every contract that emitted one of the logs."""
-        found = set()
+        """Every contract that emitted one of the logs, those that could not be decoded included."""
+        found = {_emitter(raw, fault) for raw, _, fault in self.faults}
         for batch in self.batches.values():
             used = np.unique(batch.where.emitter)
             found |= {batch.where.emitters[at].tobytes() for at in used.tolist()}
         return found
 
-    def quarantined(self, members: Mapping[Address, object] | None) -> list[Quarantined]:
+    def quarantined(self, members: Set[Address] | None) -> list[Quarantined]:
         """The undecodable logs of members (None: of any emitter)."""
-        rows = [_quarantined(raw, event, fault) for raw, event, fault in self.faults]
-        return [row for row in rows if members is None or row.contract in members]
+        return [
+            _quarantined(raw, event, fault)
+            for raw, event, fault in self.faults
+            if members is None or _emitter(raw, fault) in members
+        ]
 
 
 @dataclass(slots=True)
@@ -103,13 +106,18 @@ def _rows(one: Subscription, raw: Raw) -> Mask:
     return rows
 
 
+def _emitter(raw: Raw, fault: Fault) -> Address:
+    emitter: Address = raw.where.emitters[raw.where.emitter[fault.row]].tobytes()
+    return emitter
+
+
 def _quarantined(raw: Raw, event: Event, fault: Fault) -> Quarantined:
     row, where = fault.row, raw.where
     return Quarantined(
         int(where.block[row]),
         int(where.log_index[row]),
         where.tx_hash[row].tobytes(),
-        where.contract[row].tobytes() if len(where) else b"",
+        _emitter(raw, fault),
         event.topic0,
         fault.reason,
         raw.blob[int(raw.offsets[row]) : int(raw.offsets[row + 1])],

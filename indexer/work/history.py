@@ -17,6 +17,7 @@ from indexer.work.classify import Matcher
 from indexer.work.group import Group, family_of, subscriptions
 
 DEAR = 200  # requests: above this the state is asked per range instead of reading all events since the deployment
+GLANCE = 1_000  # blocks of the first question: a refusal tells the endpoint's limit before the whole gap is asked
 _END_OF_BLOCK = (1 << 24) - 1  # later than any log: what a block's state shows
 
 
@@ -36,7 +37,7 @@ async def ensure_history(group: Group, last: int) -> None:
 
 async def _read(group: Group, deployment: Deployment, gap: Span) -> bool:
     """Reads the events of a gap in ever larger parts; False where the endpoint's limit makes that too dear."""
-    fetcher = Fetcher(group.pool, shapes(parameter_events(deployment)), first_blocks=len(gap))
+    fetcher = Fetcher(group.pool, shapes(parameter_events(deployment)), first_blocks=GLANCE)
     first = gap.first
     while first <= gap.last:
         limit = group.pool.limits.max_blocks

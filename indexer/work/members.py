@@ -11,7 +11,7 @@ from indexer.ledger import context
 from indexer.manifest import Deployment
 from indexer.model import Address, Evidence, Member
 from indexer.work.classify import Matched
-from indexer.work.group import Facts, Group, family_of, is_open
+from indexer.work.group import Facts, Group, family_of
 
 Answers = Mapping[Address, Mapping[str, Answer]]
 
@@ -24,7 +24,8 @@ async def learn(group: Group, matched: Mapping[str, Matched], asked_at: int) -> 
     announced = {one.id: family_of(one).announced(matched[one.id].batches) for one in group.deployments}
     for name, members in announced.items():
         group.members.setdefault(name, {}).update({member.contract: member.facts for member in members})
-    unknown = {one.id: await _unknown(group, one, matched[one.id]) for one in group.deployments if is_open(one)}
+    asking = [one for one in group.deployments if family_of(one).questions]
+    unknown = {one.id: await _unknown(group, one, matched[one.id]) for one in asking}
     strangers = sorted(set().union(*unknown.values())) if unknown else []
     if strangers:
         await _ask(group, unknown, strangers, asked_at)

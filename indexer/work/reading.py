@@ -51,17 +51,22 @@ async def _classify(group: Group, deployment: Deployment, matched: Matched, span
 
 
 def _quarantined(group: Group, deployment: Deployment, matched: Matched) -> list[Quarantined]:
-    return matched.quarantined(group.members.get(deployment.id, {}) if is_open(deployment) else None)
+    return matched.quarantined(_own_contracts(group, deployment) if is_open(deployment) else None)
 
 
 def _used(group: Group, deployment: Deployment, matched: Matched) -> int:
     """Logs of the deployment's own contracts."""
     if not is_open(deployment):
         return sum(len(batch) for batch in matched.batches.values())
+    mine = _own_contracts(group, deployment)
+    return sum(_emitted_by(mine, batch) for batch in matched.batches.values())
+
+
+def _own_contracts(group: Group, deployment: Deployment) -> set[Address]:
+    """The members met so far, and the contract that decides who is one."""
     members = {contract for contract, facts in group.members.get(deployment.id, {}).items() if facts is not None}
     anchor = family_of(deployment).anchor(deployment.contracts)
-    mine = members | ({anchor} if anchor is not None else set())
-    return sum(_emitted_by(mine, batch) for batch in matched.batches.values())
+    return members | ({anchor} if anchor is not None else set())
 
 
 def _emitted_by(contracts: set[Address], batch: Batch) -> int:

@@ -100,7 +100,9 @@ DELETE FROM quote_token WHERE chain_id = $1;
 
 -- name: put_quote_token
 -- Lists a token that pools may be priced against.
-INSERT INTO quote_token (chain_id, token, symbol, decimals, peg_usd) VALUES ($1, $2, $3, $4, $5);
+INSERT INTO quote_token (chain_id, token, symbol, decimals, peg_usd) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (chain_id, token) DO UPDATE
+SET symbol = excluded.symbol, decimals = excluded.decimals, peg_usd = excluded.peg_usd;
 
 -- name: endpoint_limits
 -- What was learned of endpoints.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -82,6 +81,23 @@ def slot0(life: Life, pool: Pool) -> tuple[Any, ...]:
     return life.node.call(pool.address, SLOT0)
 
 
+def far_from_par(exchange: Exchange, rng: Random) -> Life:
+    """A pool like those of coins worth a billionth: where one unit of the price is worth many raw units of token0."""
+    node, place = exchange.node, exchange.place
+    tokens = (exchange.pool.token0, exchange.pool.token1)
+    create_pool(node, place, tokens, 10_000, sqrt_price_at(-200_000))
+    node.mine()
+    pool = read_pool(node, place, tokens, 10_000)
+    life = Life(exchange, rng, [pool], "")
+    add_position(life, pool, widest(pool.spacing), 10**31)
+    node.mine()
+    for _ in range(20):
+        down = rng.random() < 0.7
+        _swap(life, pool, Ask(down, int(10 ** (rng.uniform(20, 29) if down else rng.uniform(10, 21)))))
+    node.mine()
+    return life
+
+
 def trade(life: Life, pool: Pool, *, alone: bool) -> None:
     """Sends a swap of any size; alone: the first of its pool in the block, so that it may stop at a price."""
     rng = life.rng
@@ -93,15 +109,14 @@ def trade(life: Life, pool: Pool, *, alone: bool) -> None:
         ask = Ask(down, -max(1, int(10 ** rng.uniform(0, 22))))
     elif alone and kind < 0.5:
         ask = Ask(down, amount, int(price * (0.97 if down else 1.03)))
-    sent = _swap(life, pool, ask)
-    life.asked[sent] = ask
+    _swap(life, pool, ask)
 
 
-def _swap(life: Life, pool: Pool, ask: Ask) -> str:
+def _swap(life: Life, pool: Pool, ask: Ask) -> None:
     signature, bound = (EXACT_INPUT, 0) if ask.amount > 0 else (EXACT_OUTPUT, 2**200)
     paid, got = (pool.token0, pool.token1) if ask.down else (pool.token1, pool.token0)
     arguments = (paid, got, pool.fee, life.account, FOREVER, abs(ask.amount), bound, ask.limit)
-    return life.node.transact(life.account, life.exchange.place.router, signature, arguments)
+    life.asked[life.node.transact(life.account, life.exchange.place.router, signature, arguments)] = ask
 
 
 def set_switch(life: Life, pool: Pool, values: tuple[int, int]) -> None:
@@ -186,13 +201,15 @@ def events(life: Life, pool: Pool) -> Iterator[tuple[str, Places, str, list[Any]
 class Exact:
     """The fee of one log as the contract took it, to the raw unit.
 
-    steps: how often it was rounded; words: how many words of the tick bitmap the price moved on.
+    steps: how often it was rounded; slack: what one unit of the Q64.96 price is worth at the end, all of which an
+    exact-input swap may lose to the fee; words: how many words of the tick bitmap the price moved on.
     """
 
     side: int
     fee: int
     cut: int
     steps: int = 0
+    slack: int = 0
     words: int = 0
 
 
@@ -272,4 +289,10 @@ def _swapped(model: PoolModel, values: list[Any], ask: Ask) -> Exact:
     counted = count_steps(tick, model.price, ask.down, model.spacing, ticks)
     assert 0 <= counted - len(done.fees) <= 1
     words = abs(model.tick // model.spacing // 256 - tick // model.spacing // 256)
-    return Exact(0 if ask.down else 1, sum(done.fees), done.cut, len(done.fees), words)
+    return Exact(0 if ask.down else 1, sum(done.fees), done.cut, len(done.fees), _slack(model, ask), words)
+
+
+def _slack(model: PoolModel, ask: Ask) -> int:
+    if ask.amount < 0:
+        return 0
+    return (model.liquidity << 96) // (model.price * (model.price - 1)) if ask.down else model.liquidity >> 96

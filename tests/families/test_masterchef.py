@@ -108,7 +108,7 @@ def test_without_harvesters_only_mints_are_asked_for(contracts: dict[str, tuple[
 def test_nobody_is_a_member_and_nothing_changes() -> None:
     found = batches([transfer(NOBODY, CHEF, 5)], (TRANSFER, HARVEST))
     assert (FAMILY.anchor(CONTRACTS), FAMILY.announced(found), FAMILY.steps(found)) == (None, [], [])
-    assert (FAMILY.admit(CONTRACTS, []), FAMILY.observed("", None)) == (None, ())
+    assert (FAMILY.admit(CONTRACTS, USER, []), FAMILY.observed("", None)) == (None, ())
     assert (FAMILY.questions, FAMILY.parameters) == ((), ())
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.chain.logs import parse
 from indexer.decode import decode, parse_event
 from indexer.decode.wide import to_ints
-from indexer.families.interface import Family
+from indexer.families.interface import Claim, Family, Proof
 from indexer.families.uniswap_v3 import (
     COLLECT_PROTOCOL,
     FLASH,
@@ -27,8 +28,10 @@ from indexer.families.uniswap_v3 import (
     SWAP,
     UniswapV3,
 )
+from indexer.manifest import Deployment
 from indexer.model import Classified, Context, Evidence, Member, Side, Span, Step
-from tests.families.columns import batches, booked, expected, time_of, transaction_of
+from indexer.work.classify import Matcher
+from tests.families.columns import batches, booked, expected, logs_of, time_of, transaction_of, word
 from tests.families.plain import COLLECTED, CUT_OF_SWAP, FEE_IN_SWAP, Change, Log, Pool, switch_at, uniswap_v3
 
 SIGNATURES = (POOL_CREATED, SWAP, FLASH, SET_FEE_PROTOCOL, COLLECT_PROTOCOL)
@@ -258,21 +261,54 @@ def test_every_created_pool_is_announced_with_its_evidence() -> None:
     assert FAMILY.steps({}) == []
 
 
+def test_another_factorys_announcement_is_not_believed() -> None:
+    """PoolCreated is asked for from any contract where that saves a request: who emitted it decides."""
+    args = {"token0": TOKENS[0], "token1": TOKENS[1], "fee": 500, "tickSpacing": 10}
+    logs = [
+        Log("PoolCreated", maker, 9, index, args | {"pool": pool})
+        for index, (maker, pool) in enumerate([(OTHER_FACTORY, FOREIGN[0]), (FACTORY, POOLS[0])])
+    ]
+    deployment = Deployment("dex.demo", "dex", "demo", "uniswap_v3", 0, CONTRACTS, {}, "", bytes(32))
+    matched = Matcher(logs_of(logs, SIGNATURES)).match(deployment)
+    assert [member.contract for member in FAMILY.announced(matched.batches)] == [POOLS[0]]
+
+
 ANSWERS = ((FACTORY,), (TOKENS[0],), (TOKENS[1],), (3000,))
+FACTS = {"token0": TOKENS[0], "token1": TOKENS[1], "fee_ppm": 3000}
 
 
-def test_a_pool_that_names_our_factory_is_admitted_with_its_facts() -> None:
-    assert FAMILY.admit(CONTRACTS, ANSWERS) == {"token0": TOKENS[0], "token1": TOKENS[1], "fee_ppm": 3000}
+def test_a_pool_that_names_our_factory_is_believed_if_the_factory_vouches_for_it() -> None:
+    """The factory is asked getPool(token0, token1, fee) and must answer with the pool's own address."""
+    claim = FAMILY.admit(CONTRACTS, POOLS[0], ANSWERS)
+    assert claim is not None
+    assert (claim.facts, claim.proof is not None) == (FACTS, True)
+    assert claim.proof == Proof(
+        FACTORY, keccak(text="getPool(address,address,uint24)")[:4] + b"".join(map(word, (*TOKENS[:2], 3000))),
+        word(POOLS[0]),
+    )  # fmt: skip
+
+
+def test_a_real_pools_address_is_proof_enough() -> None:
+    """CREATE2 of the factory, the tokens, the tier and the pool's code: Ethereum's USDC/WETH 0.3 %."""
+    factory = bytes.fromhex("1f98431c8ad98523631ae4a59f267346ea31f984")
+    answers = ((factory,), (USDC,), (WETH,), (3000,))
+    contracts = {"factory": (factory,), "pools": ()}
+    assert FAMILY.admit(contracts, USDC_WETH, answers) == Claim(dict(REAL[USDC_WETH]))
+    for another in (POOLS[0], USDC_WETH[:-1] + b"\xd9"):
+        claim = FAMILY.admit(contracts, another, answers)
+        assert claim is not None
+        assert claim.proof is not None
+        assert claim.proof.expected == bytes(12) + another
 
 
 def test_a_tier_of_zero_is_a_tier() -> None:
-    facts = FAMILY.admit(CONTRACTS, (*ANSWERS[:3], (0,)))
-    assert facts is not None
-    assert facts["fee_ppm"] == 0
+    claim = FAMILY.admit(CONTRACTS, POOLS[0], (*ANSWERS[:3], (0,)))
+    assert claim is not None
+    assert claim.facts["fee_ppm"] == 0
 
 
 def test_a_pool_of_another_factory_is_not_ours() -> None:
-    assert FAMILY.admit(CONTRACTS, ((OTHER_FACTORY,), *ANSWERS[1:])) is None
+    assert FAMILY.admit(CONTRACTS, POOLS[0], ((OTHER_FACTORY,), *ANSWERS[1:])) is None
 
 
 @pytest.mark.parametrize("missing", range(4))
@@ -280,11 +316,11 @@ def test_a_pool_of_another_factory_is_not_ours() -> None:
 def test_a_contract_that_leaves_a_question_open_is_not_ours(missing: int, nothing: tuple[()] | None) -> None:
     answers: list[tuple[Any, ...] | None] = list(ANSWERS)
     answers[missing] = nothing
-    assert FAMILY.admit(CONTRACTS, answers) is None
+    assert FAMILY.admit(CONTRACTS, POOLS[0], answers) is None
 
 
 def test_a_contract_that_answers_nothing_is_not_ours() -> None:
-    assert FAMILY.admit(CONTRACTS, (None, None, None, None)) is None
+    assert FAMILY.admit(CONTRACTS, POOLS[0], (None, None, None, None)) is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from indexer.errors import LeaseLost
+from indexer.errors import DatabaseUnusable, LeaseLost
 from indexer.ledger.closing import close_days, put_day_start
 from indexer.ledger.connect import Database
 from indexer.ledger.ranges import Reading, claim, commit
@@ -162,18 +161,15 @@ async def test_a_database_opened_later_has_partitions_of_its_own(ready: Database
     """What one database has must not be believed of another that happens to get the same place in memory."""
     from indexer.ledger.migrate import migrate
 
-    await store(ready, 0, 9, reading(flows([at(0, 1)], [1])))
     await migrate(blank)
     await known(blank)
-    forgotten = Database(ready.pool)
-    for number in range(50):
-        await store(forgotten, 100 + number, 100 + number, reading(flows([Row(100 + number, JANUARY)], [1])))
-        forgotten = None  # type: ignore[assignment]
-        gc.collect()
-        forgotten = Database(ready.pool)
-    fresh = Database(blank.pool)
-    await store(fresh, 0, 9, reading(flows([at(0, 1)], [1])))
-    assert len(await stored(blank)) == 1
+    for number in range(8):
+        earlier = Database(ready.pool)
+        await store(earlier, number, number, reading(flows([at(0, number)], [1])))
+        del earlier  # its place in memory is free for the next one
+        later = Database(blank.pool)
+        await store(later, number, number, reading(flows([at(0, number)], [1])))
+    assert len(await stored(blank)) == 8
 
 
 STATEMENTS = ("execute", "executemany", "fetch", "fetchval", "fetchrow", "copy_to_table")
@@ -216,6 +212,8 @@ async def test_a_failure_at_any_statement_of_a_commit_leaves_nothing(
                 struck += 1
             else:
                 break
+        if (await contents(ready))["lease"] == []:
+            break  # struck after COMMIT: all of it is there
         assert await contents(ready) == before, f"struck before statement {number}"
     assert struck >= 15
     assert [row[-1] for row in await stored(ready)] == [1, 4, 2, 77, 3]
@@ -257,7 +255,7 @@ async def test_a_flow_twice_in_one_range_is_refused(ready: Database) -> None:
     """The key is (chain, block, log index, leg, contract, time): a family that numbers legs wrongly is told."""
     mine = await lease(ready, 0, 99)
     twice: list[Flows] = [flows([at(0, 5)], [1]), flows([at(0, 5)], [2])]
-    with pytest.raises(asyncpg.UniqueViolationError):
+    with pytest.raises(DatabaseUnusable):
         await commit(ready, mine, reading(*twice))
     assert await stored(ready) == []
 

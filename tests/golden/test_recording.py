@@ -1,0 +1,197 @@
+"""The main job on a recorded day of mainnet: Uniswap v3's USDC/WETH 0.3 % pool on 2024-01-05, as a user would run it."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from indexer.ledger.embedded import EmbeddedPostgres
+from tests.golden.demo import ask
+from tests.golden.figures import rounded
+from tests.golden.programs import indexer, served, statistics
+
+POOL = "0x8ad599c3a0ff1de082011efddc58f1908eb6e6d8"
+USDC, WETH = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
+TIER = 3000  # ppm
+SWAP = "0xc42079f94a6350d7e6235f29174924f928cc2ac818eb64fed8004e115fbcca67"
+TOLD = {USDC: 27_490_384_906, WETH: 12_589_016_458_826_562_603}  # raw units, as the recording's provenance states
+_NUMBERS = itertools.count()
+
+
+class Swap(NamedTuple):
+    """A recorded swap: where it stands and what moved, raw units, positive into the pool."""
+
+    block: int
+    index: int
+    transaction: str
+    amount0: int
+    amount1: int
+
+
+class Run(NamedTuple):
+    """A finished run: its database, what the node counted, what was printed."""
+
+    url: str
+    requests: Counter[str]
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def swaps(shared: Path) -> list[Swap]:
+    """Every swap of the recording, read in plain Python."""
+    with gzip.open(recording(shared), "rt") as lines:
+        logs = [json.loads(line) for line in lines]
+    return [swap_of(log) for log in logs if log["topics"][0] == SWAP]
+
+
+def swap_of(log: dict[str, Any]) -> Swap:
+    amounts = [int.from_bytes(bytes.fromhex(log["data"][at : at + 64]), "big", signed=True) for at in (2, 66)]
+    return Swap(int(log["blockNumber"], 16), int(log["logIndex"], 16), log["transactionHash"], amounts[0], amounts[1])
+
+
+def recording(shared: Path) -> Path:
+    return shared / "data" / "demeter-fetch" / "eth-univ3-USDC-WETH-3000-2024-01-05.jsonl.gz"
+
+
+def run(shared: Path, server: EmbeddedPostgres, folder: Path, start: str, *limits: str) -> Run:
+    """Indexes the recording from a moment on, into a database of its own, through a node with these limits."""
+    url = server.url(f"golden_recording_{next(_NUMBERS)}")
+    replay = shared / "replay"
+    extra = ("--extra", str(replay / "extra-poolcreated.jsonl"))
+    with served(replay / "recording.py", *limits, *extra, str(recording(shared))) as node:
+        wanted = ("--rpc", f"ethereum={node}", "--protocol", "uniswap_v3", "--from", start, "--once")
+        done = indexer("up", *wanted, "--database", url, folder=folder)
+        assert done.returncode == 0, done.stderr
+        return Run(url, Counter(statistics(node)), done.stderr)
+
+
+@pytest.fixture(scope="module")
+def whole_day(shared: Path, server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The run from the date on."""
+    yield run(shared, server, tmp_path_factory.mktemp("whole"), "2024-01-05")
+
+
+def fees_of(swaps: list[Swap]) -> dict[tuple[int, int, str, str], int]:
+    """floor(amount in x tier / 10^6) by block, log index, transaction and token."""
+    return {
+        (swap.block, swap.index, swap.transaction, token): amount * TIER // 10**6
+        for swap in swaps
+        for token, amount in ((USDC, swap.amount0), (WETH, swap.amount1))
+        if amount * TIER >= 10**6
+    }
+
+
+def booked(url: str) -> dict[tuple[int, int, str, str], int]:
+    found = ask(
+        url,
+        "SELECT block_number, log_index, '0x' || encode(tx_hash, 'hex') AS transaction,"
+        " '0x' || encode(token, 'hex') AS token, amount, '0x' || encode(contract, 'hex') AS contract,"
+        " kind::text, source::text, side::text, basis::text FROM flow",
+    )
+    labels = {(row["contract"], row["kind"], row["source"], row["side"], row["basis"]) for row in found}
+    assert labels == {(POOL, "fee", "swap", "supply", "accrued")}
+    flows = {
+        (row["block_number"], row["log_index"], row["transaction"], row["token"]): int(row["amount"]) for row in found
+    }
+    assert len(flows) == len(found)
+    return flows
+
+
+def per_token(flows: dict[tuple[int, int, str, str], int]) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for (_, _, _, token), amount in flows.items():
+        sums[token] += amount
+    return sums
+
+
+def test_every_fee_is_booked_once_at_its_log_to_the_last_unit(whole_day: Run, swaps: list[Swap]) -> None:
+    """Traced by transaction and log index, and in sum what the recording's provenance states."""
+    assert booked(whole_day.url) == fees_of(swaps)
+    assert per_token(booked(whole_day.url)) == Counter(TOLD)
+
+
+def coverage(url: str) -> dict[str, Decimal]:
+    return {row["day"]: row["coverage"] for row in ask(url, "SELECT day::text, coverage FROM yield_daily")}
+
+
+def test_a_day_asked_for_by_its_date_is_closed_whole(whole_day: Run) -> None:
+    assert coverage(whole_day.url) == {"2024-01-05": 1}
+
+
+def test_dollars_are_those_of_the_pools_own_price(whole_day: Run, swaps: list[Swap]) -> None:
+    """WETH by its trades against USDC, weighted by volume: what moved of both sides, in or out."""
+    usdc, weth = (Fraction(sum(abs(swap[at]) for swap in swaps)) for at in (3, 4))
+    price = (usdc / 10**6) / (weth / 10**18)
+    dollars = Fraction(TOLD[USDC], 10**6) + Fraction(TOLD[WETH], 10**18) * price
+    (row,) = ask(whole_day.url, "SELECT fees_usd, supply_side_usd, protocol_usd, incentives_usd FROM yield_daily")
+    assert Fraction(row["fees_usd"]) == Fraction(row["supply_side_usd"]) == rounded(dollars)
+    assert 54_000 < row["fees_usd"] < 57_000
+    assert row["protocol_usd"] == row["incentives_usd"] == 0
+    (told,) = ask(
+        whole_day.url,
+        "SELECT usd, source, age_days, evidence FROM price_daily WHERE token = $1",
+        bytes.fromhex(WETH[2:]),
+    )
+    assert rounded(Fraction(told["usd"])) == rounded(price)
+    assert (told["source"], told["age_days"], told["evidence"]) == ("pool", 0, bytes.fromhex(POOL[2:]))
+
+
+def test_the_printed_table_has_the_figure(whole_day: Run) -> None:
+    """Dollars of closed days, rounded for people."""
+    (line,) = [line for line in whole_day.printed.splitlines() if "uniswap_v3" in line]
+    assert "55,775" in line
+    assert re.search(r"100\.0 ?%", line)
+
+
+def test_from_a_block_before_midnight_the_day_before_is_covered_in_part(
+    shared: Path, server: EmbeddedPostgres, tmp_path: Path, swaps: list[Swap]
+) -> None:
+    """The recorded day is whole; of the day before, the last 391 blocks of 7,200 at twelve seconds a block."""
+    done = run(shared, server, tmp_path, "18937000")
+    assert booked(done.url) == fees_of(swaps)
+    covered = coverage(done.url)
+    assert covered["2024-01-05"] == 1
+    assert covered["2024-01-04"] == round(Decimal(391) / 7200, 6)
+
+
+def test_from_a_block_within_the_day_what_was_not_read_is_not_claimed(
+    shared: Path, server: EmbeddedPostgres, tmp_path: Path, swaps: list[Swap]
+) -> None:
+    done = run(shared, server, tmp_path, "18940000")
+    assert booked(done.url) == fees_of([swap for swap in swaps if swap.block >= 18_940_000])
+    assert 0 < coverage(done.url)["2024-01-05"] < Decimal("0.7")
+
+
+# A day of 7,174 blocks: two of the four questions are about the factory's pools and the fee switch's history, which is
+# asked of the state once the endpoint's limit makes its 6.6 million blocks dearer than 200 requests.
+BOUNDS = {
+    (): 20,
+    ("--max-range", "2000"): 20,
+    ("--max-results", "50"): 30,
+    ("--max-range", "2000", "--max-results", "50"): 30,
+}
+HEADERS, CALLS = 30, 20  # to find where two days begin; what the pool, its tokens and its switch are
+
+
+@pytest.mark.parametrize("limits", BOUNDS, ids=lambda limits: " ".join(limits) or "no limits")
+def test_an_endpoints_limits_cost_few_requests_and_no_log(
+    shared: Path, server: EmbeddedPostgres, tmp_path: Path, swaps: list[Swap], limits: tuple[str, ...]
+) -> None:
+    done = run(shared, server, tmp_path, "2024-01-05", *limits)
+    assert booked(done.url) == fees_of(swaps)
+    assert coverage(done.url) == {"2024-01-05": 1}
+    assert done.requests["eth_getLogs"] <= BOUNDS[limits]
+    assert done.requests["eth_getBlockByNumber"] <= HEADERS
+    assert done.requests["eth_call"] <= CALLS
+    known = {"eth_getLogs", "eth_getBlockByNumber", "eth_call", "eth_chainId"}
+    assert set(done.requests) <= known

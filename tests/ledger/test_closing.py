@@ -1,0 +1,166 @@
+"""Closing: a day's sums equal its flows, days without flows are zero, coverage says how much was read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from indexer.ledger.closing import close_days, held_blocks, neighbours, put_day_start, refresh, value_days
+from indexer.ledger.connect import Database
+from indexer.ledger.rows import add_digests, row_hashes
+from indexer.model import Flows, Span
+from tests.ledger.made import (
+    CHAIN, CUT, FEE, MINT, ONE, OTHER_POOL, POOL, SWEPT, TWO, USDC, WETH, at, deployment, flows, known, reading, store,
+    trades,
+)  # fmt: skip
+
+DAYS = [date(2026, 1, day) for day in range(1, 7)]
+LABELS = (FEE, CUT, SWEPT, MINT)
+
+
+@pytest.fixture
+async def ready(database: Database) -> Database:
+    """Deployments one and two, and the first blocks of five days: 8640 blocks each."""
+    await known(database, deployment("one"), deployment("two"))
+    for number, day in enumerate(DAYS[:5]):
+        await put_day_start(database, CHAIN, day, number * 8640)
+    return database
+
+
+async def days(database: Database, deployment_id: str = "made.one") -> list[tuple[Any, ...]]:
+    rows = await database.fetch(
+        "SELECT day, flows, blocks_held, blocks FROM deployment_day WHERE deployment = $1 ORDER BY day", deployment_id
+    )
+    return [tuple(row) for row in rows]
+
+
+places = st.lists(
+    st.tuples(st.integers(0, 4 * 8640 - 1), st.integers(0, 2), st.sampled_from([POOL, OTHER_POOL])),
+    min_size=1, max_size=25, unique_by=lambda place: place[:2],
+)  # fmt: skip
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Flows]:
+    """Flows of four days with several labels, tokens and contracts; every leg has a label of its own."""
+    made = []
+    for leg, label in enumerate(draw(st.lists(st.sampled_from(LABELS), min_size=1, max_size=4, unique=True))):
+        rows = [at(block // 8640, block % 8640, log, contract=pool) for block, log, pool in sorted(draw(places))]
+        amounts = draw(st.lists(st.integers(1, 2**256 - 1), min_size=len(rows), max_size=len(rows)))
+        made.append(flows(rows, amounts, token=draw(st.sampled_from([USDC, WETH])), label=label, leg=leg))
+    return made
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories())
+async def test_closed_days_hold_the_sums_of_their_flows_to_the_last_unit(ready: Database, made: list[Flows]) -> None:
+    """Against sums of Python integers; two flows of 2^256-1 do not overflow."""
+    await store(ready, 0, 4 * 8640 - 1, reading(*made))
+    await close_days(ready, CHAIN, DAYS[4])
+    sums: Counter[tuple[Any, ...]] = Counter()
+    hashes: dict[date, list[bytes]] = {day: [] for day in DAYS[:4]}
+    for batch in made:
+        for row, digest in enumerate(row_hashes(ONE, batch)):
+            day = DAYS[int(batch.where.block[row]) // 8640]
+            amount = int.from_bytes(batch.amount[row].astype(">u4").tobytes(), "big")
+            label = batch.label
+            sums[day, batch.where.contract[row].tobytes(), batch.token[row].tobytes(), label.kind, label.source,
+                 label.side, label.basis] += amount  # fmt: skip
+            hashes[day].append(digest)
+    rows = await ready.fetch("SELECT day, contract, token, kind, source, side, basis, amount FROM flow_daily")
+    assert {tuple(row)[:-1]: int(row["amount"]) for row in rows} == sums
+    told = await ready.fetch("SELECT day, flows, digest FROM deployment_day")
+    assert {row["day"]: (row["flows"], row["digest"]) for row in told} == {
+        day: (len(found), add_digests(found)) for day, found in hashes.items()
+    }
+
+
+async def test_a_day_without_flows_has_a_row_of_its_own(ready: Database) -> None:
+    await store(ready, 0, 3 * 8640 - 1, reading(flows([at(0, 5), at(2, 5)], [1, 2])))
+    assert await close_days(ready, CHAIN, DAYS[4]) == DAYS[:3]
+    assert await days(ready) == [(DAYS[0], 1, 8640, 8640), (DAYS[1], 0, 8640, 8640), (DAYS[2], 1, 8640, 8640)]
+    rows = await ready.fetch("SELECT digest FROM deployment_day WHERE flows = 0")
+    assert [row["digest"] for row in rows] == [bytes(32)]
+
+
+async def test_a_half_read_day_says_so_and_is_closed_again_when_the_rest_comes(ready: Database) -> None:
+    await store(ready, 4320, 8640 + 99, reading(flows([at(0, 5000)], [1])))
+    await close_days(ready, CHAIN, DAYS[4])
+    assert await days(ready) == [(DAYS[0], 1, 4320, 8640), (DAYS[1], 0, 100, 8640)]
+    await value_days(ready, CHAIN, 0)
+    await refresh(ready)
+    rows = await ready.fetch("SELECT coverage FROM yield_daily ORDER BY day")
+    assert [str(row["coverage"]) for row in rows] == ["0.500000", "0.011574"]
+    await store(ready, 0, 4319, reading(flows([at(0, 7)], [4])))
+    assert await close_days(ready, CHAIN, DAYS[4]) == [DAYS[0]]
+    assert (await days(ready))[0] == (DAYS[0], 2, 8640, 8640)
+
+
+async def test_blocks_before_a_deployments_start_are_none_of_its_day(ready: Database) -> None:
+    await known(ready, deployment("one", start_block=8600), deployment("two"))
+    await store(ready, 8600, 8699, reading(flows([at(0, 8630)], [1])))
+    await close_days(ready, CHAIN, DAYS[1])
+    assert await days(ready) == [(DAYS[0], 1, 40, 40)]
+
+
+async def test_a_day_is_not_closed_before_it_is_over_or_before_its_bounds_are_known(ready: Database) -> None:
+    await store(ready, 0, 5 * 8640 - 1, reading(flows([at(day, 5) for day in range(5)], [1] * 5)))
+    assert await close_days(ready, CHAIN, DAYS[2]) == DAYS[:2]
+    assert await close_days(ready, CHAIN, DAYS[5]) == DAYS[2:4], "the fifth day's end is not known"
+    await put_day_start(ready, CHAIN, DAYS[5], 5 * 8640)
+    assert await close_days(ready, CHAIN, DAYS[5]) == [DAYS[4]]
+
+
+async def test_what_is_closed_is_not_closed_again_without_a_reason(ready: Database) -> None:
+    await store(ready, 0, 8639, reading(flows([at(0, 5)], [1])))
+    assert await close_days(ready, CHAIN, DAYS[4]) == [DAYS[0]]
+    assert await close_days(ready, CHAIN, DAYS[4]) == []
+
+
+async def test_days_are_closed_for_the_deployments_that_were_touched(ready: Database) -> None:
+    await store(ready, 0, 8639, reading(flows([at(0, 5)], [1])))
+    await close_days(ready, CHAIN, DAYS[4])
+    await ready.fetch("UPDATE flow_daily SET amount = 99")
+    await store(ready, 0, 8639, reading(flows([at(0, 5, 1)], [2]), owner=TWO))
+    await close_days(ready, CHAIN, DAYS[4])
+    rows = await ready.fetch("SELECT deployment, amount FROM flow_daily ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("made.one", 99), ("made.two", 2)]
+
+
+async def test_a_days_trades_add_up_over_ranges_and_end_with_the_last_swap(ready: Database) -> None:
+    """The ranges are committed in the wrong order; the closing price is that of the later block all the same."""
+    for first, price in ((100, 7), (0, 5)):
+        swaps = trades([at(0, first + 1), at(0, first + 2)], (USDC, WETH), [(10, 1), (20, 2)], price << 96, price)
+        await store(ready, first, first + 99, reading(traded=[swaps]))
+    await close_days(ready, CHAIN, DAYS[4])
+    rows = await ready.fetch("SELECT pool, swaps, amount0, amount1, close_sqrt_price, close_liquidity FROM trade_daily")
+    assert [tuple(row) for row in rows] == [(POOL, 4, 60, 6, 7 << 96, 7)]
+
+
+async def test_neighbours_of_midnight_are_the_nearest_flows_of_both_days(ready: Database) -> None:
+    await store(ready, 0, 9999, reading(flows([at(0, 5), at(0, 8639), at(1, 0), at(1, 9)], [1, 1, 1, 1])))
+    near = await neighbours(ready, CHAIN, DAYS[1])
+    assert (near.before, near.after) == (8639, 8640)
+    far = await neighbours(ready, CHAIN, DAYS[4])
+    assert (far.before, far.after) == (None, None)
+
+
+async def test_held_blocks_are_those_of_any_deployment_as_the_fewest_spans(ready: Database) -> None:
+    await store(ready, 0, 9, reading())
+    await store(ready, 10, 19, reading(owner=TWO))
+    await store(ready, 30, 39, reading())
+    assert await held_blocks(ready, CHAIN) == [Span(0, 19), Span(30, 39)]
+
+
+async def test_who_closes_at_once_closes_once(ready: Database) -> None:
+    import asyncio
+
+    await store(ready, 0, 3 * 8640 - 1, reading(flows([at(0, 5), at(1, 5), at(2, 5)], [1, 2, 3])))
+    await asyncio.gather(*(close_days(ready, CHAIN, DAYS[4]) for _ in range(4)))
+    rows = await ready.fetch("SELECT amount FROM flow_daily ORDER BY day")
+    assert [int(row["amount"]) for row in rows] == [1, 2, 3]

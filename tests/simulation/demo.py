@@ -1,0 +1,73 @@
+"""Whole runs over the demo chain: `index` is `indexer up --once`, `outcome` what must be the same whatever happened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from indexer import app, demo
+from indexer.demo.run import MULTICALL3
+from indexer.ledger.connect import Database
+from indexer.ledger.sql import texts
+from indexer.settings import Settings, load_settings
+
+FOLDER = Path(demo.__file__).parent
+CHAIN = {"chain_id": 31337, "block_ms": 1_000_000, "multicall3": MULTICALL3}
+
+OUTCOMES = {
+    "days": "SELECT deployment, day, flows, digest, blocks_held, blocks FROM deployment_day ORDER BY 1, 2",
+    "yield": "SELECT * FROM yield_daily ORDER BY day, protocol",
+    "sums": "SELECT * FROM flow_daily ORDER BY deployment, day, contract, token, kind, source, side, basis",
+    "prices": "SELECT token, day, usd, source, age_days, evidence, depth_usd FROM price_daily ORDER BY token, day",
+    "trades": "SELECT * FROM trade_daily ORDER BY deployment, day, pool",
+    "tokens": "SELECT token, symbol, decimals FROM token ORDER BY token",
+    "facts": "SELECT deployment, contract, facts FROM contract WHERE facts IS NOT NULL ORDER BY 1, 2",
+    "steps": 'SELECT contract, name, block_number, log_index, "values" FROM parameter ORDER BY 1, 2, 3, 4',
+    "flows": "SELECT deployment, count(*), uint256_octets(mod(sum(octets_uint256(sha256(flow_octets(flow)))), 2::numeric ^ 256)) "
+    "FROM flow GROUP BY deployment ORDER BY deployment",
+    "open": "SELECT deployment, d.day FROM dirty_day AS d JOIN day_start AS s USING (chain_id, day) "
+    "JOIN day_start AS next ON next.chain_id = s.chain_id AND next.day = d.day + 1 ORDER BY 1, 2",
+    "leases": "SELECT first_block, last_block FROM lease",
+}  # fmt: skip
+
+
+def settings(rpc: str | Sequence[str], **changes: Any) -> Settings:
+    """The demo chain at these endpoints, from its first block; changes: settings by name."""
+    endpoints = [rpc] if isinstance(rpc, str) else list(rpc)
+    plain: dict[str, Any] = {
+        "manifests": [str(FOLDER / "protocols")],
+        "tokens": [str(FOLDER / "tokens.toml")],
+        "start": 0,
+        "chains": {"demo": CHAIN | {"rpc": [{"url": url, "timeout_s": 10} for url in endpoints]}},
+    }
+    return load_settings(None, plain | changes)
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """One more connection pool to a database."""
+    database = await Database.open(url)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def index(database: Database, rpc: str | Sequence[str], **changes: Any) -> app.Run:
+    """One run to its end."""
+    chosen, run = settings(rpc, **changes), app.Run()
+    await app.up(chosen, app.catalogue(chosen), database, run, once=True, on_close=lambda: None)
+    return run
+
+
+async def outcome(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that must not depend on how the blocks were read."""
+    return {name: [tuple(row) for row in await database.fetch(text)] for name, text in OUTCOMES.items()}
+
+
+async def complaints(database: Database) -> dict[str, int]:
+    """Rows of each check of sql/checks that has any."""
+    found = {name: len(await database.fetch(text)) for name, text in texts("checks")}
+    return {name: rows for name, rows in found.items() if rows}
