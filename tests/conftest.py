@@ -9,10 +9,15 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from indexer.ledger.connect import Database
 from indexer.ledger.embedded import EmbeddedPostgres
 from indexer.ledger.migrate import migrate
+
+# Machines that run these tests are shared and slow at times: a deadline would fail what is right.
+settings.register_profile("indexer", deadline=None, print_blob=True)
+settings.load_profile("indexer")
 
 SHARED = Path(__file__).parents[2] / "shared"  # recordings and fake nodes; tests that need them skip without
 _NUMBERS = itertools.count()

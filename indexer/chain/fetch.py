@@ -11,48 +11,68 @@ from indexer.chain.limits import Limits
 from indexer.chain.logs import NO_TIME, Answer, LogKey, merge, parse, take
 from indexer.chain.planner import Shape
 from indexer.chain.pool import Endpoints
+from indexer.chain.refusals import RangeTooWide
 from indexer.chain.times import block_times
 from indexer.decode.columns import Raw
-from indexer.errors import EndpointUnusable, TooMuch
+from indexer.errors import EndpointFailed, EndpointUnusable, IndexerError, TooMuch
 from indexer.model import Span
 
 FIRST_BLOCKS = 256  # little enough for the densest question; fourfold at a time it is soon right for any
 LOGS_WANTED = 10_000  # enough to make the cost of a request small, few enough for every provider's limit
-
-
 RANGE_LOGS = 20_000  # small enough to hold several ranges in memory, large enough for COPY
 RANGE_QUESTIONS = 32  # where an endpoint's ranges are short, one commit still takes many answers
 
 
 @dataclass(slots=True)
 class Pace:
-    """How many blocks to ask for next, learned from the answers to one shape."""
+    """How many blocks to ask for next, learned from the answers to one shape.
+
+    seen: blocks and logs of the last answers, each weighing half of its successor. ceiling: where a refusal told no
+    limit, the most to ask for; it rises slowly, so that few questions are refused again.
+    """
 
     blocks: int = FIRST_BLOCKS
-    last: tuple[int, int] = (FIRST_BLOCKS, LOGS_WANTED)  # blocks and logs of the last answer
+    seen: tuple[int, int] = (0, 0)
+    ceiling: int | None = None
 
     def range_blocks(self, limits: Limits) -> int:
-        """Blocks of a range to commit at once: RANGE_LOGS logs at the density seen, in at most RANGE_QUESTIONS."""
-        blocks, logs = self.last
-        fitting = self.blocks if logs == 0 else blocks * RANGE_LOGS // logs
-        return max(1, min(max(fitting, self.size(limits)), self.size(limits) * RANGE_QUESTIONS))
+        """Blocks of a range to commit at once: whole questions, about RANGE_LOGS logs, at most RANGE_QUESTIONS."""
+        blocks, logs = self.seen
+        size = self.size(limits)
+        if logs == 0:
+            return size * (RANGE_QUESTIONS if size == limits.max_blocks else 1)
+        return size * max(1, min(round(blocks * RANGE_LOGS / (logs * size)), RANGE_QUESTIONS))
 
     def size(self, limits: Limits) -> int:
         """Blocks of the next question."""
         return max(1, min(self.blocks, limits.max_blocks if limits.max_blocks is not None else self.blocks))
 
+    def step(self, left: int, limits: Limits) -> int:
+        """Blocks of the next question where so many are left: a tenth more rather than a small question after it."""
+        size = self.size(limits)
+        most = [size + size // 10, limits.max_blocks, self.ceiling]
+        return left if left <= min(bound for bound in most if bound is not None) else min(size, left)
+
     def saw(self, asked: int, logs: int, limits: Limits) -> None:
         """Aim at LOGS_WANTED, or nine tenths of the endpoint's limit, from the density seen; at most fourfold."""
-        self.last = (asked, logs)
+        self.seen = (self.seen[0] // 2 + asked, self.seen[1] // 2 + logs)
+        blocks, found = self.seen
+        most = max(self.blocks, asked * 4)
         wanted = LOGS_WANTED if limits.max_logs is None else min(LOGS_WANTED, limits.max_logs * 9 // 10)
-        fitting = asked * 4 if logs == 0 else max(1, asked * wanted // logs)
-        self.blocks = max(1, min(fitting, max(asked, self.blocks) * 4))
+        if limits.max_logs is not None:
+            self.ceiling = None
+        elif self.ceiling is not None:
+            self.ceiling += (self.ceiling // 32 + 1) * (asked >= self.blocks)
+            most = min(most, self.ceiling)
+        self.blocks = max(1, most if found == 0 else min(most, blocks * wanted // found))
 
     def refused(self, asked: int, refusal: TooMuch) -> None:
-        """Ask for less: what the endpoint offered, or half."""
+        """Ask for less: what the endpoint offered, unless that is next to nothing, or half."""
         offered = refusal.suggested
-        fitting = offered[1] - offered[0] + 1 if offered is not None else 0
-        self.blocks = fitting if 0 < fitting < asked else max(1, asked // 2)
+        fitting = max(asked // 8, offered[1] - offered[0] + 1) if offered is not None else asked // 2
+        self.blocks = max(1, fitting if fitting < asked else asked // 2)
+        named = isinstance(refusal, RangeTooWide) or refusal.max_blocks is not None or refusal.max_logs is not None
+        self.ceiling = max(1, asked - 1 if named else asked * 3 // 4)
 
 
 @dataclass(slots=True)
@@ -102,7 +122,7 @@ class Fetcher:
     ) -> None:
         first = span.first
         while first <= span.last:
-            asked = Span(first, min(span.last, first + pace.size(self.pool.limits) - 1))
+            asked = Span(first, first + pace.step(span.last - first + 1, self.pool.limits) - 1)
             try:
                 answer, logs.endpoint = await self._ask(shape, asked)
             except TooMuch as refusal:
@@ -111,15 +131,19 @@ class Fetcher:
                         await self._read_shape(half, pace, Span(first, span.last), logs, parts)
                     return
                 if len(asked) == 1:
-                    raise EndpointUnusable(
-                        f"{self.pool.chain.name} block {first}: the endpoint refuses even one block ({refusal}). "
-                        "Use another endpoint."
-                    ) from refusal
+                    raise self._no_less(first, refusal) from refusal
                 pace.refused(len(asked), refusal)
                 continue
             pace.saw(len(asked), answer.logs, self.pool.limits)
             first = asked.last + 1
             _add(logs, parts, answer)
+
+    def _no_less(self, block: int, refusal: TooMuch) -> IndexerError:
+        """What it means that even one block is refused: for good by a limit, for now by an overloaded node."""
+        sentence = f"{self.pool.chain.name} block {block}: the endpoint refuses even one block ({refusal}). "
+        limited = isinstance(refusal, RangeTooWide) or refusal.max_logs is not None or refusal.too_many_addresses
+        kind = EndpointUnusable if limited else EndpointFailed
+        return kind(sentence + "Use another endpoint.")
 
     async def _ask(self, shape: Shape, span: Span) -> tuple[Answer, str]:
         answer, endpoint = await self.pool.ask("eth_getLogs", [shape.filter(span)], lambda body: parse(body, span))

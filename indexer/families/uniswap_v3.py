@@ -2,7 +2,9 @@
 
 Rules: Uniswap/v3-core, contracts/UniswapV3Pool.sol (swap, flash, setFeeProtocol, collectProtocol). The pool rounds the
 fee up once per swap step; a log tells only the swap, so a swap's fee is floor(amount in x tier / 10^6): at most one raw
-unit per step below the contract's.
+unit per step below the contract's. Where an exact input ends within a step, SwapMath.computeSwapStep also gives to the
+fee what rounding the price leaves of it: less than one unit of sqrtPriceX96, L x 2^96 / P^2 of token0 or L / 2^96 of
+token1, which is more than a raw unit only at extreme prices or liquidity. The split is floored once, not per step.
 """
 
 from __future__ import annotations

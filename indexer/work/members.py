@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from indexer.chain.calls import multicall
 from indexer.chain.questions import Answer, ask
+from indexer.errors import BadInput
 from indexer.families.interface import Claim
 from indexer.ledger import context
 from indexer.manifest import Deployment
 from indexer.model import Address, Evidence, Member
 from indexer.work.classify import Matched
-from indexer.work.group import Facts, Group, family_of
+from indexer.work.group import Facts, Group, family_of, is_open
 
 Answers = Mapping[Address, Mapping[str, Answer]]
 
@@ -55,8 +56,22 @@ async def _ask(group: Group, unknown: Mapping[str, set[Address]], strangers: lis
             Member(contract, claim.facts if claim is not None and contract in vouched else None, Evidence(block))
             for contract, claim in claims.items()
         ]
+        _refuse_named(deployment, members)
         await context.put_contracts(group.database, group.chain_id, deployment.id, members)
         group.members[deployment.id].update({member.contract: member.facts for member in members})
+
+
+def _refuse_named(deployment: Deployment, members: Iterable[Member]) -> None:
+    """Where the manifest names every emitter, one that cannot prove what it is said to be is the manifest's mistake."""
+    wrong = [member.contract for member in members if member.facts is None and not is_open(deployment)]
+    if wrong:
+        raise BadInput(
+            [
+                f"{deployment.id}: contract 0x{contract.hex()} is named in the manifest, but is none of "
+                f"{deployment.family} that the other contracts know: correct it."
+                for contract in wrong
+            ]
+        )
 
 
 def _claim(deployment: Deployment, contract: Address, answers: Answers) -> Claim | None:

@@ -76,7 +76,7 @@ class Truth:
 
 @dataclass(slots=True)
 class Part:
-    """Logs of one layout. emitter (n), topics (n, k): ids of words; data: (n, 32 x words); rows: places in the chain."""
+    """Logs of one layout. emitter (n), topics (n, k): ids; data: (n, 32 x words) octets; rows: places in the chain."""
 
     block: Ints  # from 0
     emitter: Ints

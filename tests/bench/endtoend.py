@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -89,25 +89,24 @@ def running_node(options: Sequence[str], folder: Path) -> Iterator[tuple[str, in
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the node ended with {process.wait()} before it answered")
+            raise RuntimeError(f"the node ended with {process.wait()} before it answered: its error is above")
         yield f"http://127.0.0.1:{json.loads(line)['port']}", process.pid
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 @contextmanager
-def place(options: Sequence[str]) -> Iterator[Place]:
-    """A node and an embedded Postgres in a temporary folder; both end with it."""
-    with tempfile.TemporaryDirectory(prefix="indexer-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        server = EmbeddedPostgres(folder)
-        try:
-            postmaster = int((server.folder / "postmaster.pid").read_text().splitlines()[0])
-            with running_node(options, folder) as (rpc, node):
-                yield Place(rpc, server, folder, node, postmaster)
-        finally:
-            server.close()
+def place(options: Sequence[str], server: EmbeddedPostgres | None = None) -> Iterator[Place]:
+    """A node and, unless one is given, an embedded Postgres in a temporary folder; what was started here ends here."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="indexer-bench-")))
+        if server is None:
+            server = EmbeddedPostgres(folder)
+            stack.callback(server.close)
+        rpc, node = stack.enter_context(running_node(options, folder))
+        postmaster = int((server.folder / "postmaster.pid").read_text().splitlines()[0])
+        yield Place(rpc, server, folder, node, postmaster)
 
 
 def index(where: Place, chain: Chain, database: str) -> Result:
@@ -144,7 +143,7 @@ async def _check(url: str, truth: Truth) -> tuple[float | None, tuple[int, int]]
     """Reading speed, and logs received and used, of a ledger that holds exactly what is true."""
     db = await asyncpg.connect(url)
     try:
-        held, rest, commits = await db.fetch(FEES), await db.fetchrow(REST, SUSHI), await db.fetch(READING)
+        held, (rest,), commits = await db.fetch(FEES), await db.fetch(REST, SUSHI), await db.fetch(READING)
     finally:
         await db.close()
     _same_fees(held, truth)
@@ -229,8 +228,8 @@ def ratio(results: Sequence[Result], peers: Sequence[Result]) -> float:
     return median(one.rate for one in results) / median(one.rate for one in peers)
 
 
-def main(arguments: Sequence[str]) -> str:
-    """Runs what the arguments ask for; the report."""
+def main(arguments: Sequence[str], server: EmbeddedPostgres | None = None) -> str:
+    """Runs what the arguments ask for, in a Postgres of its own unless one is given; the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.endtoend", description=__doc__)
     add_options(parser)
     parser.add_argument("--runs", type=int, default=3)
@@ -241,7 +240,7 @@ def main(arguments: Sequence[str]) -> str:
     of_node += [f"--blocks={chain.size.blocks}", f"--max-range={options.max_range}"]
     of_node += [f"--max-results={options.max_results}", *["--no-log-timestamp"] * options.no_log_timestamp]
     results, peers = [], []
-    with place(of_node) as where:
+    with place(of_node, server) as where:
         for number in range(options.runs):
             results.append(index(where, chain, f"run_{number}"))
             peers += [plainly(where, chain, f"plain_{number}")] if options.peer else []

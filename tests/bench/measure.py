@@ -72,7 +72,9 @@ def cpu_of(pid: int) -> float:
     """CPU seconds of a process, of those it started and of those of them that ended."""
     root = psutil.Process(pid)
     times = root.cpu_times()
-    total = times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    total: float = (
+        times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    )
     for child in root.children():
         with suppress(psutil.NoSuchProcess):
             own = child.cpu_times()

@@ -137,7 +137,7 @@ class Node:
         self.stats.logs += len(found)
         if not len(found):
             return [b"[]"]
-        return [b"[", memoryview(np.take(self.rows, found, axis=0).reshape(-1))[:-1], b"]"]
+        return [b"[", np.take(self.rows, found, axis=0).data.cast("B")[:-1], b"]"]
 
     def _block(self, block: str, _whole: bool = False) -> Sequence[Piece]:
         number = self._number(block)

@@ -6,7 +6,6 @@ token for its symbol, closes no day and does not watch for other factories' pool
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 

@@ -42,19 +42,17 @@ class _Writer:
     def text(self, part: Part, some: slice) -> Octets:
         """(n, width): JSON objects of some of a part's logs."""
         chain, rows, block = self._chain, part.rows[some], part.block[some]
-        topics = [piece for topic in part.topics[some].T for piece in (b'","0x', self._words[topic])][1:]
-        time = [b',"blockTimestamp":', self._times[block]] if self._timed else []
-        return _joined(
-            len(rows),
-            [
-                *(b'{"address":"0x', self._words[part.emitter[some], 24:]),
-                *(b'","topics":["0x', *topics, b'"],"data":"0x', _hex(part.data[some])),
-                *(b'","blockNumber":', self._numbers[block], b',"blockHash":"0x', self._hashes[block], b'"', *time),
-                *(b',"transactionHash":"0x', _hex(chain.tx_hashes[chain.tx[rows]]), b'","transactionIndex":'),
-                *(self._small[chain.tx_index[rows]], b',"logIndex":', self._small[chain.log_index[rows]]),
-                b',"removed":false}',
-            ],
-        )
+        topics: list[bytes | Octets] = [
+            piece for topic in part.topics[some].T for piece in (b'","0x', self._words[topic])
+        ][1:]
+        time: list[bytes | Octets] = [b',"blockTimestamp":', self._times[block]] if self._timed else []
+        pieces: list[bytes | Octets] = [b'{"address":"0x', self._words[part.emitter[some], 24:], b'","topics":["0x']
+        pieces += [*topics, b'"],"data":"0x', _hex(part.data[some]), b'","blockNumber":', self._numbers[block]]
+        pieces += [b',"blockHash":"0x', self._hashes[block], b'"', *time]
+        pieces += [b',"transactionHash":"0x', _hex(chain.tx_hashes[chain.tx[rows]])]
+        pieces += [b'","transactionIndex":', self._small[chain.tx_index[rows]]]
+        pieces += [b',"logIndex":', self._small[chain.log_index[rows]], b',"removed":false}']
+        return _joined(len(rows), pieces)
 
 
 def _joined(count: int, pieces: Sequence[bytes | Octets]) -> Octets:

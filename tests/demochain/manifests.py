@@ -22,7 +22,7 @@ pools of the fork belong to another protocol."""
 chain = "demo"
 family = "uniswap_v3"
 start_block = {start}
-exactness = "at most 1 raw unit per swap step below the contracts"
+exactness = "at most 1 raw unit per swap step below the contract, plus less than one unit of the pool's Q64.96 price"
 [deployment.contracts]
 factory = "{factory}"
 [deployment.counts]
@@ -53,7 +53,7 @@ chain = "demo"
 name = "exchange"
 family = "uniswap_v3"
 start_block = {fork_start}
-exactness = "at most 1 raw unit per swap step below the contracts"
+exactness = "at most 1 raw unit per swap step below the contract, plus less than one unit of the pool's Q64.96 price"
 [deployment.contracts]
 factory = "{fork}"
 [deployment.counts]

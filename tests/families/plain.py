@@ -60,15 +60,15 @@ class Change(NamedTuple):
 
     contract: bytes
     block: int
-    index: int
+    log_index: int
     denominators: tuple[int, int]
 
 
 def switch_at(log: Log, changes: Iterable[Change]) -> tuple[int, int]:
     """The denominators that hold when the log is emitted: slot0.feeProtocol starts as 0 and changes at once."""
     held = (0, 0)
-    for change in sorted(changes, key=lambda one: (one.block, one.index)):
-        if change.contract == log.contract and (change.block, change.index) < (log.block, log.index):
+    for change in sorted(changes, key=lambda one: (one.block, one.log_index)):
+        if change.contract == log.contract and (change.block, change.log_index) < (log.block, log.index):
             held = change.denominators
     return held
 

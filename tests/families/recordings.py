@@ -28,7 +28,7 @@ class Log(NamedTuple):
 
     row: int
     block: int
-    index: int
+    log_index: int
     contract: str
     topics: tuple[str, ...]
     data: bytes
@@ -37,7 +37,7 @@ class Log(NamedTuple):
     @property
     def place(self) -> tuple[int, int]:
         """Block and log index."""
-        return self.block, self.index
+        return self.block, self.log_index
 
 
 class Recording:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.families.interface import Family
@@ -41,7 +41,7 @@ def logs(draw: st.DrawFn) -> list[Log]:
     for place in draw(st.lists(Place, unique=True, max_size=12)):
         if draw(st.booleans()):
             contract, event = draw(st.sampled_from((TOKEN, TOKEN, OTHER_TOKEN))), "Transfer"
-            args = {"from": draw(Account), "to": draw(Account), "value": draw(Amount)}
+            args: dict[str, int | bytes] = {"from": draw(Account), "to": draw(Account), "value": draw(Amount)}
         else:
             contract, event = draw(st.sampled_from((*HARVESTERS, USER))), "Harvest"
             args = {"user": draw(Account), "pid": draw(Amount), "amount": draw(Amount)}
@@ -56,6 +56,7 @@ def classify(found: list[Log]) -> Classified:
     return FAMILY.classify(CONTRACTS, matched.batches, Context())
 
 
+@settings(deadline=None)
 @given(logs())
 def test_the_batch_form_books_what_the_plain_form_books(found: list[Log]) -> None:
     plain = expected((log, masterchef(log, CHEF, TOKEN, HARVESTERS)) for log in found)

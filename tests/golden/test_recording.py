@@ -1,13 +1,11 @@
-"""The main job on a recorded day of mainnet: Uniswap v3's USDC/WETH 0.3 % pool on 2024-01-05, as a user would run it."""
+"""The main job on a recorded mainnet day: Uniswap v3's USDC/WETH 0.3 % pool on 2024-01-05, as a user would run it."""
 
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +23,6 @@ USDC, WETH = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "0xc02aaa39b223fe8d0a
 TIER = 3000  # ppm
 SWAP = "0xc42079f94a6350d7e6235f29174924f928cc2ac818eb64fed8004e115fbcca67"
 TOLD = {USDC: 27_490_384_906, WETH: 12_589_016_458_826_562_603}  # raw units, as the recording's provenance states
-_NUMBERS = itertools.count()
 
 
 class Swap(NamedTuple):
@@ -63,9 +60,8 @@ def recording(shared: Path) -> Path:
     return shared / "data" / "demeter-fetch" / "eth-univ3-USDC-WETH-3000-2024-01-05.jsonl.gz"
 
 
-def run(shared: Path, server: EmbeddedPostgres, folder: Path, start: str, *limits: str) -> Run:
-    """Indexes the recording from a moment on, into a database of its own, through a node with these limits."""
-    url = server.url(f"golden_recording_{next(_NUMBERS)}")
+def run(shared: Path, url: str, folder: Path, start: str, *limits: str) -> Run:
+    """Indexes the recording from a moment on, into this database, through a node with these limits."""
     replay = shared / "replay"
     extra = ("--extra", str(replay / "extra-poolcreated.jsonl"))
     with served(replay / "recording.py", *limits, *extra, str(recording(shared))) as node:
@@ -76,9 +72,9 @@ def run(shared: Path, server: EmbeddedPostgres, folder: Path, start: str, *limit
 
 
 @pytest.fixture(scope="module")
-def whole_day(shared: Path, server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def whole_day(shared: Path, server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run from the date on."""
-    yield run(shared, server, tmp_path_factory.mktemp("whole"), "2024-01-05")
+    return run(shared, server.url("golden_recording"), tmp_path_factory.mktemp("whole"), "2024-01-05")
 
 
 def fees_of(swaps: list[Swap]) -> dict[tuple[int, int, str, str], int]:
@@ -153,45 +149,56 @@ def test_the_printed_table_has_the_figure(whole_day: Run) -> None:
     assert re.search(r"100\.0 ?%", line)
 
 
+def first_block_at(shared: Path, moment: int) -> int:
+    """The first block at or after UTC seconds before the first swap: the node spreads time evenly over blocks."""
+    born = json.loads((shared / "replay" / "extra-poolcreated.jsonl").read_text())
+    with gzip.open(recording(shared), "rt") as lines:
+        first = json.loads(next(lines))
+    (old, since), (new, until) = ((int(x["blockNumber"], 16), int(x["blockTimestamp"], 16)) for x in (born, first))
+    return next(n for n in range(old, new) if since + (until - since) * (n - old) // (new - old) >= moment)
+
+
 def test_from_a_block_before_midnight_the_day_before_is_covered_in_part(
-    shared: Path, server: EmbeddedPostgres, tmp_path: Path, swaps: list[Swap]
+    shared: Path, url: str, tmp_path: Path, swaps: list[Swap]
 ) -> None:
-    """The recorded day is whole; of the day before, the last 391 blocks of 7,200 at twelve seconds a block."""
-    done = run(shared, server, tmp_path, "18937000")
+    """The recorded day is whole; of the day before, the blocks from the start to midnight out of all of its blocks."""
+    done = run(shared, url, tmp_path, "18937000")
     assert booked(done.url) == fees_of(swaps)
-    covered = coverage(done.url)
-    assert covered["2024-01-05"] == 1
-    assert covered["2024-01-04"] == round(Decimal(391) / 7200, 6)
+    first, midnight = (first_block_at(shared, moment) for moment in (1_704_326_400, 1_704_412_800))
+    part = Fraction(midnight - 18_937_000, midnight - first)
+    assert coverage(done.url) == {"2024-01-05": 1, "2024-01-04": rounded(part)}
 
 
 def test_from_a_block_within_the_day_what_was_not_read_is_not_claimed(
-    shared: Path, server: EmbeddedPostgres, tmp_path: Path, swaps: list[Swap]
+    shared: Path, url: str, tmp_path: Path, swaps: list[Swap]
 ) -> None:
-    done = run(shared, server, tmp_path, "18940000")
+    done = run(shared, url, tmp_path, "18940000")
     assert booked(done.url) == fees_of([swap for swap in swaps if swap.block >= 18_940_000])
     assert 0 < coverage(done.url)["2024-01-05"] < Decimal("0.7")
 
 
-# A day of 7,174 blocks: two of the four questions are about the factory's pools and the fee switch's history, which is
-# asked of the state once the endpoint's limit makes its 6.6 million blocks dearer than 200 requests.
-BOUNDS = {
-    (): 20,
-    ("--max-range", "2000"): 20,
-    ("--max-results", "50"): 30,
-    ("--max-range", "2000", "--max-results", "50"): 30,
-}
-HEADERS, CALLS = 30, 20  # to find where two days begin; what the pool, its tokens and its switch are
+# Requests for a day of 7,174 blocks. The fee switch's history since the factory's birth, 6.6 million blocks, takes few
+# questions without a limit; once a limit makes it dearer than 200 requests, the switch is asked of the state instead.
+LOGS, HEADERS, CALLS = 20, 30, 20
 
 
-@pytest.mark.parametrize("limits", BOUNDS, ids=lambda limits: " ".join(limits) or "no limits")
-def test_an_endpoints_limits_cost_few_requests_and_no_log(
-    shared: Path, server: EmbeddedPostgres, tmp_path: Path, swaps: list[Swap], limits: tuple[str, ...]
+def test_a_day_costs_few_requests(whole_day: Run) -> None:
+    assert_few(whole_day.requests, LOGS)
+
+
+@pytest.mark.parametrize(("limit", "logs"), [(("--max-range", "2000"), LOGS), (("--max-results", "50"), LOGS + 10)])
+def test_an_endpoints_limit_costs_few_requests_and_no_log(
+    shared: Path, url: str, tmp_path: Path, swaps: list[Swap], limit: tuple[str, str], logs: int
 ) -> None:
-    done = run(shared, server, tmp_path, "2024-01-05", *limits)
+    done = run(shared, url, tmp_path, "2024-01-05", *limit)
     assert booked(done.url) == fees_of(swaps)
     assert coverage(done.url) == {"2024-01-05": 1}
-    assert done.requests["eth_getLogs"] <= BOUNDS[limits]
-    assert done.requests["eth_getBlockByNumber"] <= HEADERS
-    assert done.requests["eth_call"] <= CALLS
-    known = {"eth_getLogs", "eth_getBlockByNumber", "eth_call", "eth_chainId"}
-    assert set(done.requests) <= known
+    assert_few(done.requests, logs)
+
+
+def assert_few(requests: Counter[str], logs: int) -> None:
+    """Headers tell where two days begin; calls what the pool, its tokens and its switch are."""
+    assert requests["eth_getLogs"] <= logs
+    assert requests["eth_getBlockByNumber"] <= HEADERS
+    assert requests["eth_call"] <= CALLS
+    assert set(requests) <= {"eth_getLogs", "eth_getBlockByNumber", "eth_call", "eth_chainId"}

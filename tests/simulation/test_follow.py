@@ -1,122 +1,83 @@
-"""A run that goes on: blocks are read as they become final, days closed as they end."""
+"""Following: new final blocks come in, days close as they end, and a pause of the node is a pause."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
-from pathlib import Path
+from typing import Any
 
 import pytest
-from aiohttp import web
 
 from indexer import app
-from indexer.demo.recording import Chain, load
-from indexer.demo.run import MULTICALL3
-from indexer.demo.server import DemoNode
+from indexer.errors import EndpointFailed
 from indexer.ledger.connect import Database
-from indexer.settings import Settings, load_settings
-from indexer.work import follow
-
-DAYS = "SELECT deployment, day, flows, digest, blocks_held, blocks FROM deployment_day ORDER BY 1, 2"
-FIGURES = "SELECT * FROM yield_daily ORDER BY day, protocol"
-FOLDER = Path(str(files("indexer.demo")))
+from indexer.work import backfill, follow
+from tests.simulation.demo import complaints, outcome, settings
+from tests.simulation.node import DemoChain
 
 
 @asynccontextmanager
-async def node(chain: Chain) -> AsyncIterator[str]:
-    """The demo chain on loopback; its head may be moved while it is served."""
-    application = web.Application()
-    application.router.add_post("/", DemoNode(chain).respond)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+async def following(database: Database, node: DemoChain) -> AsyncIterator[asyncio.Task[None]]:
+    """`indexer up` after it has read the history there is."""
+    chosen, caught_up = settings(node.url), asyncio.Event()
+    task = asyncio.create_task(
+        app.up(chosen, app.catalogue(chosen), database, app.Run(), once=False, on_close=caught_up.set)
+    )
+    await asyncio.wait({task, asyncio.create_task(caught_up.wait())}, return_when=asyncio.FIRST_COMPLETED)
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield task
     finally:
-        await runner.cleanup()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-def settings(url: str) -> Settings:
-    chain = {"rpc": [url], "chain_id": 31337, "block_ms": 1_000_000, "multicall3": MULTICALL3}
-    return load_settings(None, {"start": 0, "chains": {"demo": chain}})
+@pytest.fixture(autouse=True)
+def _eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "POLL", 0.05)
 
 
-async def run(database: Database, url: str, *, once: bool, on_close: Callable[[], None]) -> None:
-    given = settings(url)
-    known = app.catalogue(given, sorted((FOLDER / "protocols").glob("*.toml")), [FOLDER / "tokens.toml"])
-    await app.up(given, known, database, app.Run(), once=once, on_close=on_close)
+async def shown(database: Database, task: asyncio.Task[None], days: int) -> None:
+    """Waits until so many rows are in yield_daily."""
+    for _ in range(600):
+        if task.done():
+            await task
+        rows = await database.fetch("SELECT count(*) AS n FROM yield_daily")
+        if rows[0]["n"] == days:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no {days} rows in yield_daily")
 
 
-async def test_blocks_that_become_final_later_make_the_same_ledger(
-    database: Database, server, template: str, monkeypatch: pytest.MonkeyPatch
+async def test_blocks_that_become_final_later_end_in_the_same_ledger(
+    database: Database, node: DemoChain, undisturbed: dict[str, Any]
 ) -> None:
-    """A chain that grows under a run, in steps that end inside days, closes the same days as one read at once."""
-    monkeypatch.setattr(follow, "POLL", 0.02)
-    chain = load()
-    head = chain.head
-    chain.head = 150
-    async with node(chain) as url:
-        begun = asyncio.Event()
-        following = asyncio.create_task(run(database, url, once=False, on_close=begun.set))
-        await asyncio.wait_for(begun.wait(), 20)
-        first = await database.fetch("SELECT max(day) FROM deployment_day")
-        for step in (151, 300, 301, 640, 1000, head):
-            chain.head = step
-            await _until(database, step)
-        await _closed(database, len({row["day"] for row in await _whole(server, template)}))
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-    assert first[0][0].isoformat() == "2026-01-01"
-    assert await database.fetch(DAYS) == await _whole(server, template)
+    node.head = 500
+    async with following(database, node) as task:
+        await shown(database, task, 10)
+        for head, days in ((501, 10), (530, 12), (900, 20), (1210, 28)):
+            node.head = head
+            await shown(database, task, days)
+        assert await outcome(database) == undisturbed
+    assert await complaints(database) == {}
 
 
-async def test_an_open_day_shows_in_yield_live_and_not_in_yield_daily(database: Database) -> None:
-    """Half a day is in yield_live as not closed, a lower bound; the view of closed days waits for the day's end."""
-    chain = load()
-    chain.head = 150
-    async with node(chain) as url:
-        await run(database, url, once=True, on_close=lambda: None)
-    closed = await database.fetch("SELECT DISTINCT day FROM yield_daily")
-    live = await database.fetch("SELECT day, sum(fees_usd) AS fees FROM yield_live WHERE NOT closed GROUP BY day")
-    assert [row["day"].isoformat() for row in closed] == ["2026-01-01"]
-    assert [(row["day"].isoformat(), row["fees"] > 0) for row in live] == [("2026-01-02", True)]
+async def test_a_node_that_pauses_is_waited_for(
+    database: Database, node: DemoChain, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every reading of the first new blocks fails more often than a range's patience lasts."""
+    monkeypatch.setattr(backfill, "PATIENCE", 1)
+    node.head, read, failures = 500, backfill.read_range, []
 
+    async def failing(*values: Any) -> Any:
+        if values[1].last > 500 and len(failures) < 9:
+            failures.append(values[1])
+            raise EndpointFailed("The node is being restarted; try again.")
+        return await read(*values)
 
-_WHOLE: list[object] = []
-
-
-async def _whole(server, template: str) -> list:
-    """The days of a run that read everything at once."""
-    if not _WHOLE:
-        import asyncpg
-
-        admin = await asyncpg.connect(server.url("postgres"))
-        await admin.execute(f'CREATE DATABASE follow_whole TEMPLATE "{template}"')
-        await admin.close()
-        other = await Database.open(server.url("follow_whole"))
-        async with node(load()) as url:
-            await run(other, url, once=True, on_close=lambda: None)
-        _WHOLE.extend(await other.fetch(DAYS))
-        await other.close()
-    return _WHOLE
-
-
-async def _until(database: Database, block: int) -> None:
-    """Waits until every deployment holds the block."""
-    for _ in range(500):
-        row = await database.fetch("SELECT min(last_block) FROM coverage")
-        if row[0][0] == block:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"block {block} was not read in 10 seconds")
-
-
-async def _closed(database: Database, days: int) -> None:
-    for _ in range(500):
-        row = await database.fetch("SELECT count(DISTINCT day) FROM yield_daily")
-        if row[0][0] == days:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{days} days were not closed in 10 seconds")
+    monkeypatch.setattr(backfill, "read_range", failing)
+    async with following(database, node) as task:
+        node.head = 1210
+        await shown(database, task, 28)
+        assert len(failures) == 9
+        assert await outcome(database) == undisturbed

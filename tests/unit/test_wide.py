@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexer.decode import wide
@@ -40,15 +40,18 @@ def bits(words: Words) -> list[str]:
     return ["".join(f"{word:032b}" for word in row) for row in words.tolist()]
 
 
+@settings(deadline=None)
 @given(Column)
 @example([])
 def test_integers_become_words_most_significant_first_and_come_back(values: list[int]) -> None:
     words = wide.from_ints(values)
-    assert (words.shape, words.dtype) == ((len(values), 8), np.uint32)
+    assert words.shape == (len(values), 8)
+    assert words.dtype == np.uint32
     assert bits(words) == [f"{value:0256b}" for value in values]
     assert wide.to_ints(words) == values
 
 
+@settings(deadline=None)
 @given(Column)
 @example([])
 def test_octets_are_big_endian_both_ways(values: list[int]) -> None:
@@ -56,7 +59,9 @@ def test_octets_are_big_endian_both_ways(values: list[int]) -> None:
     octets = np.frombuffer(packed, np.uint8).reshape(len(values), 32)
     assert wide.to_ints(wide.from_octets(octets)) == values
     back = wide.to_octets(wide.from_ints(values))
-    assert (back.shape, back.dtype, back.tobytes()) == ((len(values), 32), np.uint8, packed)
+    assert back.shape == (len(values), 32)
+    assert back.dtype == np.uint8
+    assert back.tobytes() == packed
 
 
 def test_octets_may_be_a_slice_of_a_wider_table() -> None:
@@ -67,6 +72,7 @@ def test_octets_may_be_a_slice_of_a_wider_table() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(Signed, max_size=6))
 def test_negative_integers_are_twos_complement(values: list[int]) -> None:
     words = wide.from_ints(values)
@@ -74,6 +80,7 @@ def test_negative_integers_are_twos_complement(values: list[int]) -> None:
     assert wide.is_negative(words).tolist() == [value < 0 for value in values]
 
 
+@settings(deadline=None)
 @given(st.lists(Signed, max_size=6))
 @example([-TOP])
 @example([-(2**32), -(2**224), -1, 0])
@@ -84,6 +91,7 @@ def test_magnitude_is_the_absolute_value_and_leaves_its_argument_alone(values: l
     assert (words == before).all()
 
 
+@settings(deadline=None)
 @given(Column)
 def test_zero_is_told_from_everything_else(values: list[int]) -> None:
     assert wide.is_zero(wide.from_ints(values)).tolist() == [value == 0 for value in values]
@@ -94,6 +102,7 @@ def test_one_bit_in_any_word_is_not_zero(at: int) -> None:
     assert wide.is_zero(wide.from_ints([1 << (32 * at), 0])).tolist() == [False, True]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(Value, Value), max_size=6))
 @example([(2**128, 1), (TOP, 1), (MAX, MAX), (0, 0)])
 @example([(2**32, LIMIT)])
@@ -103,6 +112,7 @@ def test_differences_borrow_across_all_words(pairs: list[tuple[int, int]]) -> No
     assert wide.to_ints(wide.subtract(left, right)) == [a - b for a, b in ordered]
 
 
+@settings(deadline=None)
 @given(scaled())
 @example(([], 10**6))
 @example(([(MAX, LIMIT), (MAX, LIMIT - 1), (MAX, 0)], LIMIT))
@@ -114,6 +124,7 @@ def test_products_are_divided_exactly(scaled: tuple[list[tuple[int, int]], int])
     assert wide.to_ints(result) == [value * factor // divisor for value, factor in rows]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(Value, Divisor), max_size=6))
 @example([(MAX, 1), (MAX, LIMIT), (0, 1), (9, 10)])
 def test_each_row_has_its_own_divisor(rows: list[tuple[int, int]]) -> None:
@@ -122,6 +133,7 @@ def test_each_row_has_its_own_divisor(rows: list[tuple[int, int]]) -> None:
     assert wide.to_ints(result) == [value // divisor for value, divisor in rows]
 
 
+@settings(deadline=None)
 @given(st.lists(Value | st.integers(0, 77).map(lambda power: 10**power), min_size=1, max_size=6))
 @example([0])
 @example([0, 0])
@@ -140,6 +152,7 @@ def test_no_rows_have_one_column_of_digits() -> None:
     assert wide.decimal_digits(wide.from_ints([])).shape == (0, 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(Value, st.integers(0, 4)), max_size=12))
 @example([])
 @example([(MAX, 3)] * 9)
