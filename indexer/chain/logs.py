@@ -237,7 +237,7 @@ def _numbers(texts: list[str]) -> Ints:
 
 def _times(logs: list[_Log], block: Ints, asked: Span) -> Ints:
     """UTC seconds of each log, NO_TIME where it tells none."""
-    told = _numbers([log.block_timestamp or "0x0" for log in logs])
+    told = _numbers(["0x0" if log.block_timestamp is None else log.block_timestamp for log in logs])
     time = np.where(told == 0, NO_TIME, told)
     known = time != NO_TIME
     further, later = np.diff(block[known]), np.diff(time[known])

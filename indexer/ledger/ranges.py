@@ -149,7 +149,8 @@ def holder() -> str:
 
 async def _copy(connection: Connection, stream: bytes) -> None:
     try:
-        await connection.copy_to_table("flow", source=BytesIO(stream), columns=COLUMNS, format="binary")
+        with BytesIO(stream) as source:  # asyncpg leaves it in a cycle: closed, it does not keep the stream until then
+            await connection.copy_to_table("flow", source=source, columns=COLUMNS, format="binary")
     except asyncpg.UniqueViolationError as error:
         raise DatabaseUnusable(
             f"Another deployment has booked a log of this range already: {error.detail} If it was renamed or left the "

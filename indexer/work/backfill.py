@@ -56,7 +56,7 @@ async def _read_all(
 ) -> None:
     failures = 0
     while True:
-        lease = await ranges.claim(group.database, group.chain_id, wanted, group.fetcher.range_blocks)
+        lease = await _claim(group, wanted)
         if lease is None:
             if not await _others_read(group, wanted, leases):
                 return
@@ -80,6 +80,20 @@ async def _read_all(
             raise
         finally:
             leases.discard(lease)
+
+
+async def _claim(group: Group, wanted: Mapping[str, Span]) -> Lease | None:
+    """The next range; one that is granted to a reader cancelled meanwhile is given back."""
+    claiming = asyncio.ensure_future(
+        ranges.claim(group.database, group.chain_id, wanted, group.fetcher.range_blocks)
+    )
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        late = await claiming
+        if late is not None:
+            await ranges.release(group.database, late)
+        raise
 
 
 async def _read_one(group: Group, lease: Lease, final: int, progress: Progress) -> None:

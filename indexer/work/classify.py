@@ -98,7 +98,8 @@ def _rows(one: Subscription, raw: Raw) -> Mask:
     """Rows whose emitter and topics the subscription allows; a merged question brings others too."""
     rows = np.ones(len(raw.where), bool)
     if one.emitters is not None:
-        allowed = np.array([emitter.tobytes() in one.emitters for emitter in raw.where.emitters], bool)
+        named = set(one.emitters)
+        allowed = np.array([emitter.tobytes() in named for emitter in raw.where.emitters], bool)
         rows &= allowed[raw.where.emitter]
     for position, values in one.topics.items():
         topic = raw.topics[:, position - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ class Group:
     """Deployments read together, with what was learned of their contracts so far.
 
     members: per deployment the contracts met, None for those that are not its own. tokens: those described already.
+    asking: held while strangers are asked, so that readers side by side do not ask the same ones.
     """
 
     pool: Endpoints
@@ -31,6 +33,7 @@ class Group:
     members: dict[str, dict[Address, Facts]] = field(default_factory=dict)
     tokens: set[Address] = field(default_factory=set)
     steps_from_state: bool = False
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def chain_id(self) -> int:

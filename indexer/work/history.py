@@ -38,13 +38,14 @@ async def ensure_history(group: Group, last: int) -> None:
 async def _read(group: Group, deployment: Deployment, gap: Span) -> bool:
     """Reads the events of a gap in ever larger parts; False where the endpoint's limit makes that too dear."""
     fetcher = Fetcher(group.pool, shapes(parameter_events(deployment)), first_blocks=GLANCE)
-    first = gap.first
+    first, stateless = gap.first, False
     while first <= gap.last:
         limit = group.pool.limits.max_blocks
-        dear = limit is not None and (gap.last - first + 1) // limit > DEAR
-        if dear and await _has_state(group, deployment, gap.first):
-            return False
-        part = Span(first, min(gap.last, first + fetcher.blocks - 1))
+        if limit is not None and (gap.last - first + 1) // limit > DEAR and not stateless:
+            stateless = not await _has_state(group, deployment, gap.first)
+            if not stateless:
+                return False
+        part = Span(first, min(gap.last, first + fetcher.range_blocks - 1))
         logs = await fetcher.read(part, timed=False)
         batches = Matcher(logs).match(deployment).batches
         found = family_of(deployment).steps(batches)
@@ -79,7 +80,7 @@ async def steps_for(
     if not contracts or not family_of(deployment).parameters:
         return {}
     if group.steps_from_state:
-        known = await _from_state(group, deployment, contracts, span.first - 1)
+        known = await _from_state(group, deployment, contracts, max(span.first - 1, 0))
     else:
         known = await context.steps(group.database, group.chain_id, contracts, span.last)
     for step in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from indexer.chain.calls import multicall
 from indexer.chain.questions import Answer, ask
@@ -26,22 +26,29 @@ async def learn(group: Group, matched: Mapping[str, Matched], asked_at: int) -> 
     for name, members in announced.items():
         group.members.setdefault(name, {}).update({member.contract: member.facts for member in members})
     asking = [one for one in group.deployments if family_of(one).questions]
-    unknown = {one.id: await _unknown(group, one, matched[one.id]) for one in asking}
-    strangers = sorted(set().union(*unknown.values())) if unknown else []
-    if strangers:
-        await _ask(group, unknown, strangers, asked_at)
+    if any(_unmet(group, one, matched[one.id]) for one in asking):
+        async with group.asking:
+            await _meet(group, asking, matched, asked_at)
     return announced
 
 
-async def _unknown(group: Group, deployment: Deployment, matched: Matched) -> set[Address]:
-    """Emitters that neither memory nor the ledger knows."""
-    known = group.members.setdefault(deployment.id, {})
-    left = {emitter for emitter in matched.emitters() if emitter not in known}
+def _unmet(group: Group, deployment: Deployment, matched: Matched) -> set[Address]:
+    """Emitters that are not known from memory, but for the contract that decides who is a member."""
     anchor = family_of(deployment).anchor(deployment.contracts)
-    left.discard(anchor if anchor is not None else b"")
-    if left:
-        known.update(await context.contracts(group.database, group.chain_id, deployment.id, sorted(left)))
-    return {emitter for emitter in left if emitter not in known}
+    return matched.emitters() - group.members.setdefault(deployment.id, {}).keys() - {anchor}
+
+
+async def _meet(group: Group, deployments: Sequence[Deployment], matched: Mapping[str, Matched], asked_at: int) -> None:
+    """Looks the unmet ones up in the ledger and asks those that it does not know."""
+    unknown = {}
+    for one in deployments:
+        unmet = sorted(_unmet(group, one, matched[one.id]))
+        known = await context.contracts(group.database, group.chain_id, one.id, unmet) if unmet else {}
+        group.members[one.id].update(known)
+        unknown[one.id] = {contract for contract in unmet if contract not in known}
+    strangers = sorted(set().union(*unknown.values()))
+    if strangers:
+        await _ask(group, unknown, strangers, asked_at)
 
 
 async def _ask(group: Group, unknown: Mapping[str, set[Address]], strangers: list[Address], block: int) -> None:

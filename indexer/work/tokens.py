@@ -19,15 +19,17 @@ _MOST_DECIMALS = 255  # uint8 of EIP-20
 
 async def describe(group: Group, made: Iterable[Classified], block: int) -> None:
     """Records symbol and decimals of every token of these flows and trades that was not asked before."""
-    new = _named(made) - group.tokens
-    if not new:
+    named = _named(made)
+    if named <= group.tokens:
         return
-    known = await context.known_tokens(group.database, group.chain_id, sorted(new))
-    strangers = sorted(new - known)
-    answers = await ask_raw(group.pool, strangers, _QUESTIONS, block) if strangers else {}
-    rows = [_row(token, answers[token][0], answers[token][1], block) for token in strangers]
-    await context.put_tokens(group.database, group.chain_id, rows)
-    group.tokens |= new
+    async with group.asking:
+        new = named - group.tokens
+        known = await context.known_tokens(group.database, group.chain_id, sorted(new))
+        strangers = sorted(new - known)
+        answers = await ask_raw(group.pool, strangers, _QUESTIONS, block) if strangers else {}
+        rows = [_row(token, answers[token][0], answers[token][1], block) for token in strangers]
+        await context.put_tokens(group.database, group.chain_id, rows)
+        group.tokens |= new
 
 
 def _named(made: Iterable[Classified]) -> set[Address]:

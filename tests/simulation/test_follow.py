@@ -55,7 +55,7 @@ async def test_blocks_that_become_final_later_end_in_the_same_ledger(
     node.head = 500
     async with following(database, node) as task:
         await shown(database, task, 10)
-        for head, days in ((501, 10), (530, 12), (900, 20), (1210, 28)):
+        for head, days in ((501, 10), (540, 12), (900, 20), (1210, 28)):
             node.head = head
             await shown(database, task, days)
         assert await outcome(database) == undisturbed
