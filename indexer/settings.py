@@ -125,9 +125,13 @@ class ChainSettings(Document):
 
 
 class PriceSettings(Document):
-    """Which pools may tell a price."""
+    """Which pools may tell a price. min_liquidity_usd: dollars of the quote token's virtual reserve.
 
-    min_liquidity_usd: Annotated[Whole, Field(ge=0, lt=2**63)] = 50_000
+    A virtual reserve (L x sqrt price) is how deep a price is, not what a pool holds: concentrated liquidity of a few
+    thousand dollars can look like a hundred times as much, so the floor is set high.
+    """
+
+    min_liquidity_usd: Annotated[Whole, Field(ge=0, lt=2**63)] = 500_000
 
 
 class Settings(BaseSettings):

@@ -20,6 +20,7 @@ from indexer.model import Span
 FIRST_BLOCKS = 256  # little enough for the densest question; fourfold at a time it is soon right for any
 LOGS_WANTED = 10_000  # enough to make the cost of a request small, few enough for every provider's limit
 RANGE_LOGS = 20_000  # small enough to hold several ranges in memory, large enough for COPY
+CARE = 32  # between one refusal and the next about ten questions, seven eighths as large as the largest possible
 RANGE_QUESTIONS = 32  # where an endpoint's ranges are short, one commit still takes many answers
 
 
@@ -28,12 +29,13 @@ class Pace:
     """How many blocks to ask for next, learned from the answers to one shape.
 
     seen: blocks and logs of the last answers, each weighing half of its successor. ceiling: where a refusal told no
-    limit, the most to ask for; it rises slowly, so that few questions are refused again.
+    limit, the most to ask for; it rises slowly at first, by one part in `care`, so that few questions are refused again.
     """
 
     blocks: int = FIRST_BLOCKS
     seen: tuple[int, int] = (0, 0)
     ceiling: int | None = None
+    care: int = CARE
 
     def range_blocks(self, limits: Limits) -> int:
         """Blocks of a range to commit at once: whole questions, about RANGE_LOGS logs, at most RANGE_QUESTIONS."""
@@ -62,7 +64,8 @@ class Pace:
         if limits.max_logs is not None:
             self.ceiling = None
         elif self.ceiling is not None:
-            self.ceiling += (self.ceiling // 32 + 1) * (asked >= self.blocks)
+            if asked >= self.blocks:
+                self.ceiling, self.care = self.ceiling + self.ceiling // self.care + 1, max(2, self.care - 2)
             most = min(most, self.ceiling)
         self.blocks = max(1, most if found == 0 else min(most, blocks * wanted // found))
 
@@ -72,7 +75,7 @@ class Pace:
         fitting = max(asked // 8, offered[1] - offered[0] + 1) if offered is not None else asked // 2
         self.blocks = max(1, fitting if fitting < asked else asked // 2)
         named = isinstance(refusal, RangeTooWide) or refusal.max_blocks is not None or refusal.max_logs is not None
-        self.ceiling = max(1, asked - 1 if named else asked * 3 // 4)
+        self.ceiling, self.care = max(1, asked - 1 if named else asked * 3 // 4), CARE
 
 
 @dataclass(slots=True)

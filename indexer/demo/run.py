@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -41,8 +42,16 @@ async def run_demo(settings: Settings, console: Console) -> None:
     where = "the given database" if settings.database is not None else f"the embedded Postgres in {settings.data_dir}"
     console.print(f"The rows are in {where}, database {DATABASE}. Look at them with:", highlight=False, soft_wrap=True)
     console.print(
-        f'  indexer sql --demo "{QUESTION}"',
+        f'  indexer sql {_place(settings)} "{QUESTION}"',
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _place(settings: Settings) -> str:
+    """The options that lead `indexer sql` to the demo's rows; a database URL is a secret and not shown."""
+    if settings.database is not None:
+        return "--database URL"
+    elsewhere = settings.data_dir != load_settings(None, {}).data_dir
+    return f"--demo --data-dir {shlex.quote(str(settings.data_dir))}" if elsewhere else "--demo"

@@ -4,52 +4,57 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-Rows = Sequence[Mapping[str, Any]]
+from indexer.ledger.reading import Rows
 
 
 def aligned(rows: Rows) -> str:
     """Columns as psql shows them, numbers to the right."""
-    if not rows:
-        return "(0 rows)"
-    names = list(rows[0].keys())
-    cells = [[_shown(row[name]) for name in names] for row in rows]
-    widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(names)]
-    right = [all(isinstance(row[name], int | Decimal | None) for row in rows) for name in names]
-    lines = [" | ".join(name.center(width) for name, width in zip(names, widths, strict=True))]
+    cells = [[_shown(value) for value in line] for line in rows.values]
+    columns = range(len(rows.names))
+    widths = [max(len(rows.names[at]), *(len(line[at]) for line in cells), 1) for at in columns]
+    right = [all(_is_number(line[at]) for line in rows.values) for at in columns]
+    lines = [" | ".join(name.center(width) for name, width in zip(rows.names, widths, strict=True)).rstrip()]
     lines.append("-+-".join("-" * width for width in widths))
     lines += [
-        " | ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        ).rstrip()
+        " | ".join(line[at].rjust(widths[at]) if right[at] else line[at].ljust(widths[at]) for at in columns).rstrip()
         for line in cells
     ]
-    return "\n".join([*lines, f"({len(rows)} row{'' if len(rows) == 1 else 's'})"])
+    count = f"({len(cells)} row{'' if len(cells) == 1 else 's'})"
+    return "\n".join([*lines, count] if rows.names else [count])
 
 
 def as_json(rows: Rows) -> str:
     """A JSON array of objects; numerics and octets are strings, so that nothing is rounded."""
-    return msgspec.json.encode([{name: _plain(value) for name, value in row.items()} for row in rows]).decode()
+    lines = [{name: _plain(value) for name, value in zip(rows.names, line, strict=True)} for line in rows.values]
+    return msgspec.json.encode(lines).decode()
 
 
 def as_csv(rows: Rows) -> str:
-    """CSV with a header; NULL is empty."""
+    """CSV with a header; NULL is empty. A text that a spreadsheet would run as a formula is led by an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    if rows:
-        writer.writerow(rows[0].keys())
-    writer.writerows([_shown(value) for value in row.values()] for row in rows)
+    writer.writerow(rows.names)
+    writer.writerows([_unarmed(value) for value in line] for line in rows.values)
     return text.getvalue().rstrip("\n")
 
 
 FORMATS: Mapping[str, Callable[[Rows], str]] = {"table": aligned, "json": as_json, "csv": as_csv}
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | Decimal) and not isinstance(value, bool))
+
+
+def _unarmed(value: Any) -> str:
+    shown = _shown(value)
+    return f"'{shown}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else shown
 
 
 def _shown(value: Any) -> str:

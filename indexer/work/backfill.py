@@ -84,9 +84,7 @@ async def _read_all(
 
 async def _claim(group: Group, wanted: Mapping[str, Span]) -> Lease | None:
     """The next range; one that is granted to a reader cancelled meanwhile is given back."""
-    claiming = asyncio.ensure_future(
-        ranges.claim(group.database, group.chain_id, wanted, group.fetcher.range_blocks)
-    )
+    claiming = asyncio.ensure_future(ranges.claim(group.database, group.chain_id, wanted, group.fetcher.range_blocks))
     try:
         return await asyncio.shield(claiming)
     except asyncio.CancelledError:

@@ -61,7 +61,7 @@ COMMENT ON COLUMN price_daily.usd IS 'Dollars per whole token: for a pool the vo
 COMMENT ON COLUMN price_daily.source IS 'peg, pool, feed, share or file.';
 COMMENT ON COLUMN price_daily.age_days IS 'Days between the evidence and this day: 0 is of the day itself, at most 7.';
 COMMENT ON COLUMN price_daily.evidence IS 'Pool whose trades told the price; NULL for a peg.';
-COMMENT ON COLUMN price_daily.depth_usd IS 'Dollars on the quote side of that pool at its last swap: how much stands behind the price.';
+COMMENT ON COLUMN price_daily.depth_usd IS 'Dollars of the quote token''s virtual reserve (liquidity x square root price) at the pool''s last swap: how deep the price was. With concentrated liquidity that is more than the pool holds.';
 
 CREATE TABLE dirty_value (
     chain_id bigint NOT NULL,

@@ -176,7 +176,7 @@ def wants(one: Subscription, log: Log) -> bool:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SUBSCRIPTIONS, st.lists(LOGS, max_size=20))
 def test_every_wanted_log_is_fetched(subscriptions: list[Subscription], logs: list[Log]) -> None:
     """Whatever is merged, no subscription loses a log."""
@@ -186,7 +186,7 @@ def test_every_wanted_log_is_fetched(subscriptions: list[Subscription], logs: li
             assert any(answers(question, log) for question in questions), log
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SUBSCRIPTIONS, st.lists(LOGS, max_size=20))
 def test_bound_events_are_not_fetched_from_strangers(subscriptions: list[Subscription], logs: list[Log]) -> None:
     """Only an event that somebody wants of any contract, or a rare one, may come from a contract that nobody named."""
@@ -198,7 +198,7 @@ def test_bound_events_are_not_fetched_from_strangers(subscriptions: list[Subscri
             assert not any(answers(question, log) for question in questions), log
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SUBSCRIPTIONS)
 def test_no_more_questions_than_kinds_of_constraint(subscriptions: list[Subscription]) -> None:
     """One question per set of constrained positions and boundness at most, the same whatever the order."""

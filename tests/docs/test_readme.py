@@ -105,7 +105,6 @@ def test_the_first_command_ends_in_the_table_that_is_shown_and_a_command_that_wo
     assert "(28 rows)" in asked.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="indexer/demo/run.py prints the command without the folder it was given")
 def test_the_follow_up_command_knows_the_data_folder_that_was_given(tmp_path: Path) -> None:
     """With --data-dir on the command line the printed command works as it is printed."""
     folder = tmp_path / "elsewhere"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tests.golden.recorded import CREATED, FLASH, SWAP, SWITCH, TRANSFER, Log, logs, signed, state
 
 DECIMALS = {"usdc": 6, "wbtc": 8, "weth": 18, "farm": 18, "nope": 18, "evil": 18, "old": 18, "junk": 18}
-FLOOR = 50_000  # dollars of depth below which a pool tells no price
+FLOOR = 500_000  # dollars of depth below which a pool tells no price
 CARRIED = 7  # days a price is good for
 Q96 = 2**96
 
