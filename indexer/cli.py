@@ -121,6 +121,7 @@ async def _up(settings: Settings, once: bool) -> None:
                 await task
             finally:
                 task.cancel()
+                await asyncio.gather(task, return_exceptions=True)  # it gives its ranges back while the database is open
 
 
 async def _sql(settings: Settings, statement: str, style: Format, name: str) -> None:

@@ -20,7 +20,7 @@ from indexer.model import Span
 FIRST_BLOCKS = 256  # little enough for the densest question; fourfold at a time it is soon right for any
 LOGS_WANTED = 10_000  # enough to make the cost of a request small, few enough for every provider's limit
 RANGE_LOGS = 20_000  # small enough to hold several ranges in memory, large enough for COPY
-CARE = 32  # between one refusal and the next about ten questions, seven eighths as large as the largest possible
+CARE = 32  # percent points: with it, one question in ten is refused where density swings by half within an answer
 RANGE_QUESTIONS = 32  # where an endpoint's ranges are short, one commit still takes many answers
 
 
@@ -29,13 +29,13 @@ class Pace:
     """How many blocks to ask for next, learned from the answers to one shape.
 
     seen: blocks and logs of the last answers, each weighing half of its successor. ceiling: where a refusal told no
-    limit, the most to ask for; it rises slowly at first, by one part in `care`, so that few questions are refused again.
+    limit, the most to ask for. care: how far to keep away from a limit, most after a refusal, less with each answer.
     """
 
     blocks: int = FIRST_BLOCKS
     seen: tuple[int, int] = (0, 0)
     ceiling: int | None = None
-    care: int = CARE
+    care: int = 0
 
     def range_blocks(self, limits: Limits) -> int:
         """Blocks of a range to commit at once: whole questions, about RANGE_LOGS logs, at most RANGE_QUESTIONS."""
@@ -56,16 +56,15 @@ class Pace:
         return left if left <= min(bound for bound in most if bound is not None) else min(size, left)
 
     def saw(self, asked: int, logs: int, limits: Limits) -> None:
-        """Aim at LOGS_WANTED, or nine tenths of the endpoint's limit, from the density seen; at most fourfold."""
+        """Aim at LOGS_WANTED, or up to nine tenths of the endpoint's limit, from the density seen; at most fourfold."""
         self.seen = (self.seen[0] // 2 + asked, self.seen[1] // 2 + logs)
+        self.care = max(0, self.care - 2)
         blocks, found = self.seen
-        most = max(self.blocks, asked * 4)
-        wanted = LOGS_WANTED if limits.max_logs is None else min(LOGS_WANTED, limits.max_logs * 9 // 10)
+        most, wanted = max(self.blocks, asked * 4), LOGS_WANTED
         if limits.max_logs is not None:
-            self.ceiling = None
+            self.ceiling, wanted = None, min(LOGS_WANTED, limits.max_logs * (90 - self.care) // 100)
         elif self.ceiling is not None:
-            if asked >= self.blocks:
-                self.ceiling, self.care = self.ceiling + self.ceiling // self.care + 1, max(2, self.care - 2)
+            self.ceiling += (self.ceiling // (self.care + 2) + 1) * (asked >= self.blocks)
             most = min(most, self.ceiling)
         self.blocks = max(1, most if found == 0 else min(most, blocks * wanted // found))
 
@@ -75,7 +74,8 @@ class Pace:
         fitting = max(asked // 8, offered[1] - offered[0] + 1) if offered is not None else asked // 2
         self.blocks = max(1, fitting if fitting < asked else asked // 2)
         named = isinstance(refusal, RangeTooWide) or refusal.max_blocks is not None or refusal.max_logs is not None
-        self.ceiling, self.care = max(1, asked - 1 if named else asked * 3 // 4), CARE
+        self.ceiling = max(1, asked - 1 if named else asked * 3 // 4)
+        self.care = 0 if isinstance(refusal, RangeTooWide) else CARE
 
 
 @dataclass(slots=True)

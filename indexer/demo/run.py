@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -42,11 +45,17 @@ async def run_demo(settings: Settings, console: Console) -> None:
     where = "the given database" if settings.database is not None else f"the embedded Postgres in {settings.data_dir}"
     console.print(f"The rows are in {where}, database {DATABASE}. Look at them with:", highlight=False, soft_wrap=True)
     console.print(
-        f'  indexer sql {_place(settings)} "{QUESTION}"',
+        f'  {_program()} sql {_place(settings)} "{QUESTION}"',
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _program() -> str:
+    """How this program was called, so that the printed command works where it is not on the PATH."""
+    called = sys.argv[0]
+    return called if Path(called).name == "indexer" and shutil.which("indexer") != called else "indexer"
 
 
 def _place(settings: Settings) -> str:

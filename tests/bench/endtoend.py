@@ -30,6 +30,7 @@ from .node import add_options, size_of
 from .world import SUSHI
 
 PROTOCOLS = ("uniswap_v3", "sushiswap")
+ENOUGH = 10  # commits, for the time between the first and the last to say something
 PEER_PART = 10  # the plain way reads one swap in so many
 
 FEES = "SELECT token, sum(amount) AS total, count(*) AS flows FROM flow WHERE kind = 'fee' GROUP BY token"
@@ -63,7 +64,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run. swaps: read; reading: swaps/s between the first and the last commit, None for a single one.
+    """One run. swaps: read; reading: swaps/s between the first and the last commit, None if they are few.
 
     cpu: seconds by process; asked: the node's counters of this run; logs: received and used, where it counts them.
     """
@@ -152,7 +153,7 @@ async def _check(url: str, truth: Truth) -> tuple[float | None, tuple[int, int]]
     if found != expected:
         raise Wrong(f"the ledger holds {found}, the chain {expected}")
     span = commits[-1]["at"] - commits[0]["at"]
-    reading = sum(int(row["swaps"]) for row in commits[1:]) / span if span else None
+    reading = sum(int(row["swaps"]) for row in commits[1:]) / span if len(commits) >= ENOUGH else None
     return reading, (int(rest["received"]), int(rest["used"]))
 
 

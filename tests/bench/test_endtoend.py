@@ -20,7 +20,7 @@ from .calls import AGGREGATE3, MULTICALL3
 from .chain import BASE_BLOCK, TAIL, Chain, Size, Truth
 from .http import Http
 from .node import Node, Refused
-from .world import CHEF, FACTORY, NOBODY, POOL_CREATED, PPM, SUSHI, SWAP, TRANSFER, keccak, padded
+from .world import CHEF, FACTORY, KNOWN, NOBODY, POOL_CREATED, PPM, SUSHI, SWAP, TRANSFER, keccak, padded, pool_address
 
 SMALL = Size(swaps=150, blocks=40, pools=6, seed=7)
 Log = dict[str, Any]
@@ -173,6 +173,12 @@ def test_headers_follow_one_another_up_to_the_newest() -> None:
     after = ask(node(), "eth_getBlockByNumber", hex(node().chain.final + 1), False)
     assert after["parentHash"] == final["hash"]
     assert ask(node(), "eth_getBlockByNumber", hex(node().head + 1), False) is None
+
+
+def test_a_pool_is_where_the_factory_puts_it() -> None:
+    """Against a pool of the real chain: USDC/WETH 0.05 %."""
+    weth, usdc = KNOWN[:2]
+    assert pool_address(FACTORY, usdc, weth, 500).hex() == "88e6a0c2ddd26feeb64f039a2c41296fcb3f5640"
 
 
 def test_pools_and_tokens_answer_alone_and_through_multicall() -> None:

@@ -32,6 +32,8 @@ def made_up(name: str) -> bytes:
 FACTORY = bytes.fromhex("1f98431c8ad98523631ae4a59f267346ea31f984")
 SUSHI = bytes.fromhex("6b3595068778dd592e39a122f4f5a5cf09c90fe2")
 CHEF = bytes.fromhex("c2edad668740f1aa35e4d8f227fb8e17dca888cd")
+# Hash of the pools' creation code: Uniswap/v3-periphery, contracts/libraries/PoolAddress.sol, POOL_INIT_CODE_HASH.
+POOL_CODE = bytes.fromhex("e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54")
 FOREIGN_FACTORY, DEVELOPERS = made_up("foreign factory"), made_up("developers")
 NOBODY = bytes(20)
 
@@ -88,10 +90,13 @@ def make_tokens(pools: int) -> list[Token]:
 def make_pools(tokens: Sequence[Token], factory: bytes, number: int) -> list[Pool]:
     """The first so many pools of a factory, tier by tier."""
     pairs = product(SPACINGS, combinations(sorted(tokens, key=lambda token: token.address), 2))
-    return [
-        Pool(made_up(f"{factory.hex()} {pair[0].symbol} {pair[1].symbol} {tier}"), factory, *pair, tier)
-        for tier, pair in islice(pairs, number)
-    ]
+    return [Pool(pool_address(factory, *pair, tier), factory, *pair, tier) for tier, pair in islice(pairs, number)]
+
+
+def pool_address(factory: bytes, token0: Token, token1: Token, tier: int) -> bytes:
+    """Where that factory puts that pool (CREATE2, EIP-1014)."""
+    salt = keccak(padded(token0.address) + padded(token1.address) + tier.to_bytes(32, "big"))
+    return keccak(b"\xff" + factory + salt + POOL_CODE)[12:]
 
 
 def padded(address: bytes) -> bytes:

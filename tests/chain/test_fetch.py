@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -42,7 +41,7 @@ DENSITIES = {
     "sparse": flat(400_000, 0.001),
     "daily": daily(80_000, 5),
 }
-# What providers say of themselves: shared facts are quoted in tests/chain/test_provider_texts.py.
+# What providers say of themselves: their texts are in test_provider_texts.py.
 PROVIDERS: dict[str, dict[str, Any]] = {
     "no limits": {},
     "2,000 blocks or 10,000 logs": {
@@ -55,11 +54,15 @@ PROVIDERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def provider(name: str, counts: Sequence[int], **changes: Any) -> Provider:
-    made = Provider(counts, **(PROVIDERS[name] | changes))
-    most = LOGS_WANTED if made.max_logs is None else min(LOGS_WANTED, made.max_logs)
-    best = fewest(counts, most, None if made.either else made.max_blocks)
-    made.allowed = best * 3 // 2 + RAMP
+def provider(limits: str, density: str) -> Provider:
+    """Allowed: half more than the fewest questions; twice the fewest where a cap on logs meets a density that swings by
+    half within four answers, which nobody can foresee.
+    """
+    counts = DENSITIES[density][:20_000] if limits == "10 blocks" else DENSITIES[density]
+    made = Provider(counts, **PROVIDERS[limits])
+    best = fewest(counts, LOGS_WANTED, None if made.either else made.max_blocks)
+    hard = density == "daily" and made.max_logs is not None and not made.either
+    made.allowed = best * (4 if hard else 3) // 2 + RAMP
     return made
 
 
@@ -83,9 +86,8 @@ def whole(logs: Logs, asked: Provider, span: Span) -> None:
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("limits", PROVIDERS)
 async def test_a_long_span_takes_few_more_questions_than_the_fewest(limits: str, density: str) -> None:
-    """At most half more than somebody asks who knows every block beforehand, beside the first steps."""
-    counts = DENSITIES[density][:20_000] if limits == "10 blocks" else DENSITIES[density]
-    asked = provider(limits, counts)
+    """Compared with somebody who knows every block beforehand, and beside the first steps."""
+    asked = provider(limits, density)
     whole(await Fetcher(asked, [ANYONE]).read(asked.blocks), asked, asked.blocks)
 
 
@@ -93,8 +95,7 @@ async def test_a_long_span_takes_few_more_questions_than_the_fewest(limits: str,
 @pytest.mark.parametrize("limits", PROVIDERS)
 async def test_reading_range_by_range_costs_no_more(limits: str, density: str) -> None:
     """Ranges are cut where questions end, so that their last blocks are no questions of their own."""
-    counts = DENSITIES[density][:20_000] if limits == "10 blocks" else DENSITIES[density]
-    asked = provider(limits, counts)
+    asked = provider(limits, density)
     fetcher, first = Fetcher(asked, [ANYONE]), 0
     while first <= asked.blocks.last:
         span = Span(first, min(asked.blocks.last, first + fetcher.range_blocks - 1))
@@ -119,8 +120,14 @@ async def test_a_limit_equal_to_what_we_aim_at_is_kept_away_from() -> None:
     await Fetcher(asked, [ANYONE]).read(asked.blocks)
     assert asked.limits.max_logs == LOGS_WANTED
     assert asked.refusals <= 2
-    late = [logs for _, _, logs in asked.answered[RAMP:-1]]
-    assert min(late) > 0.8 * LOGS_WANTED
+    assert min(logs for _, _, logs in asked.answered[25:-1]) > 0.85 * LOGS_WANTED
+
+
+async def test_refusals_become_rare_where_density_swings() -> None:
+    """A cap that was met is kept away from for a while: at most one question in five is refused."""
+    asked = provider("10,000 logs", "daily")
+    await Fetcher(asked, [ANYONE]).read(asked.blocks)
+    assert 0 < asked.refusals * 5 <= len(asked.sizes)
 
 
 async def test_questions_grow_fourfold_while_answers_are_empty() -> None:
@@ -196,7 +203,7 @@ async def test_useless_suggestions_cost_little(suggestion: str) -> None:
 
 async def test_four_readers_share_what_they_learn() -> None:
     """Ranges read side by side with one pace, as the backfill does it."""
-    asked = provider("10,000 logs and a suggestion", DENSITIES["daily"])
+    asked = provider("10,000 logs and a suggestion", "daily")
     fetcher, taken = Fetcher(asked, [ANYONE]), [0]
 
     async def reader() -> None:
