@@ -118,10 +118,12 @@ async def _up(settings: Settings, once: bool) -> None:
                 await asyncio.wait({task, asyncio.create_task(closed.wait())}, return_when=asyncio.FIRST_COMPLETED)
                 if closed.is_set():
                     console.print(await protocol_table(database, run.protocols))
+                if closed.is_set() and not once and settings.to is None:
+                    console.print("Going on with blocks as they become final; Ctrl-C stops it.")
                 await task
             finally:
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)  # it gives its ranges back while the database is open
+                await asyncio.gather(task, return_exceptions=True)  # gives its ranges back while the database is open
 
 
 async def _sql(settings: Settings, statement: str, style: Format, name: str) -> None:
@@ -184,9 +186,6 @@ def _loop_factory() -> Any:
 
 
 def _fail(error: IndexerError) -> NoReturn:
-    console.print(f"indexer: {error}", style="red" if console.is_terminal else None, markup=False, highlight=False)
+    style = "red" if console.is_terminal else None
+    console.print(f"indexer: {error}", style=style, markup=False, highlight=False, soft_wrap=True)
     raise SystemExit(error.exit_code if isinstance(error, Refuse) else 1) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -108,7 +108,9 @@ def protocol(*deployments: Deployment, own_tokens: Sequence[bytes] = ()) -> Prot
     return Protocol("made", "Made up", Category.DEX, "Counts what the tests make.", own, deployments)
 
 
-async def known(database: Database, *deployments: Deployment, own_tokens: Sequence[bytes] = (), **versions: int) -> list[str]:
+async def known(
+    database: Database, *deployments: Deployment, own_tokens: Sequence[bytes] = (), **versions: int
+) -> list[str]:
     """Registers the protocol with these deployments (`one` if none); ids of those that were retired."""
     members = deployments if deployments else (deployment(),)
     return await register(database, CHAINS, [protocol(*members, own_tokens=own_tokens)], VERSIONS | versions)

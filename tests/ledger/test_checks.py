@@ -115,7 +115,9 @@ async def spoil(database: Database, fault: str) -> None:
 
 
 async def test_no_check_has_a_word_to_say_of_the_indexed_demo(indexed: Database) -> None:
-    told = await indexed.fetch("SELECT (SELECT count(*) FROM flow) AS flows, (SELECT count(*) FROM yield_daily) AS days")
+    told = await indexed.fetch(
+        "SELECT (SELECT count(*) FROM flow) AS flows, (SELECT count(*) FROM yield_daily) AS days"
+    )
     assert (told[0]["flows"] > 10_000, told[0]["days"]) == (True, 28)
     assert await complaints(indexed) == {}
 
@@ -140,7 +142,10 @@ async def test_a_check_finds_each_of_its_faults(indexed: Database, name: str) ->
             await transaction.rollback()
 
 
-@pytest.mark.parametrize(("name", "table"), [("flow_daily.sql", "dirty_day"), ("day_digest.sql", "dirty_day"), ("protocol_day.sql", "dirty_value")])
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("flow_daily.sql", "dirty_day"), ("day_digest.sql", "dirty_day"), ("protocol_day.sql", "dirty_value")],
+)
 async def test_what_is_marked_for_redoing_is_not_blamed_meanwhile(indexed: Database, name: str, table: str) -> None:
     await spoil(indexed, FAULTS[name][0])
     assert await rows(indexed, name) > 0

@@ -15,7 +15,23 @@ from indexer.ledger.connect import Database
 from indexer.ledger.rows import add_digests, row_hashes
 from indexer.model import Flows, Span
 from tests.ledger.made import (
-    CHAIN, CUT, FEE, MINT, ONE, OTHER_POOL, POOL, SWEPT, TWO, USDC, WETH, at, deployment, flows, known, reading, store,
+    CHAIN,
+    CUT,
+    FEE,
+    MINT,
+    ONE,
+    OTHER_POOL,
+    POOL,
+    SWEPT,
+    TWO,
+    USDC,
+    WETH,
+    at,
+    deployment,
+    flows,
+    known,
+    reading,
+    store,
     trades,
 )  # fmt: skip
 

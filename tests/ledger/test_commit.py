@@ -17,8 +17,28 @@ from indexer.ledger.ranges import Reading, claim, commit
 from indexer.ledger.rows import add_digests, row_hashes
 from indexer.model import Classified, Evidence, Flows, Member, Quarantined, Span, Step
 from tests.ledger.made import (
-    CHAIN, CUT, DAY, JANUARY, ONE, OTHER_POOL, POOL, TWO, USDC, WETH, Row, at, contents, deployment, flows, known, lease,
-    reading, store, stored, trades, utc,
+    CHAIN,
+    CUT,
+    DAY,
+    JANUARY,
+    ONE,
+    OTHER_POOL,
+    POOL,
+    TWO,
+    USDC,
+    WETH,
+    Row,
+    at,
+    contents,
+    deployment,
+    flows,
+    known,
+    lease,
+    reading,
+    store,
+    stored,
+    trades,
+    utc,
 )  # fmt: skip
 
 

@@ -67,10 +67,14 @@ async def schema(database: Database) -> list[tuple[Any, ...]]:
 
 
 async def refusal(database: Database) -> str:
-    before = await database.fetch("SELECT count(*) AS n FROM pg_class WHERE relnamespace = current_schema()::regnamespace")
+    before = await database.fetch(
+        "SELECT count(*) AS n FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+    )
     with pytest.raises(DatabaseUnusable) as caught:
         await migrate(database)
-    after = await database.fetch("SELECT count(*) AS n FROM pg_class WHERE relnamespace = current_schema()::regnamespace")
+    after = await database.fetch(
+        "SELECT count(*) AS n FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+    )
     assert before[0]["n"] == after[0]["n"], "a refused database is left as it was"
     return str(caught.value)
 
@@ -123,7 +127,9 @@ async def test_a_migration_that_was_changed_is_refused(database: Database) -> No
 
 
 async def test_a_view_whose_text_changed_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = [(name, text.replace("Which blocks each deployment", "What each deployment")) for name, text in texts("views")]
+    changed = [
+        (name, text.replace("Which blocks each deployment", "What each deployment")) for name, text in texts("views")
+    ]
     monkeypatch.setattr(module, "texts", lambda folder: changed if folder == "views" else texts(folder))
     assert await migrate(database) == []
     told = await database.fetch("SELECT obj_description('coverage'::regclass) AS comment")

@@ -43,7 +43,10 @@ async def test_claims_of_many_workers_never_overlap_and_leave_nothing(database: 
 
     leases = [lease for done in await asyncio.gather(*(work() for _ in range(6))) for lease in done]
     read = Counter(
-        (name, block) for one in leases for name in one.deployments for block in range(one.span.first, one.span.last + 1)
+        (name, block)
+        for one in leases
+        for name in one.deployments
+        for block in range(one.span.first, one.span.last + 1)
     )
     assert set(read.values()) == {1}
     assert set(read) == {(name, block) for name, span in WANTED.items() for block in range(span.first, span.last + 1)}

@@ -17,7 +17,21 @@ from indexer.ledger.ranges import commit
 from indexer.ledger.registry import list_quotes
 from indexer.model import Basis, Classified, Kind
 from tests.ledger.made import (
-    CHAIN, MINT, ONE, TWO, USDC, WETH, at, contents, deployment, flows, known, lease, reading, store, stored,
+    CHAIN,
+    MINT,
+    ONE,
+    TWO,
+    USDC,
+    WETH,
+    at,
+    contents,
+    deployment,
+    flows,
+    known,
+    lease,
+    reading,
+    store,
+    stored,
 )  # fmt: skip
 from tests.ledger.test_commit import whole
 
@@ -45,7 +59,9 @@ async def close(database: Database) -> None:
 
 
 async def closed_days(database: Database) -> list[tuple[Any, ...]]:
-    rows = await database.fetch("SELECT deployment, day, flows, digest, blocks_held, blocks FROM deployment_day ORDER BY 1, 2")
+    rows = await database.fetch(
+        "SELECT deployment, day, flows, digest, blocks_held, blocks FROM deployment_day ORDER BY 1, 2"
+    )
     return [tuple(row) for row in rows]
 
 
@@ -153,6 +169,13 @@ async def test_workers_started_at_once_register_alike(database: Database) -> Non
     quotes = [(CHAIN, USDC, "USDC", 6, Decimal(1)), (CHAIN, WETH, "WETH", 18, None)]
     await asyncio.gather(*(known(database, deployment("one"), deployment("two"), own_tokens=[USDC]) for _ in range(4)))
     await asyncio.gather(*(list_quotes(database, quotes) for _ in range(4)))
-    for table, count in (("chain", 1), ("protocol", 1), ("deployment", 2), ("counted", 2), ("own_token", 1), ("quote_token", 2)):
+    for table, count in (
+        ("chain", 1),
+        ("protocol", 1),
+        ("deployment", 2),
+        ("counted", 2),
+        ("own_token", 1),
+        ("quote_token", 2),
+    ):
         rows = await database.fetch(f"SELECT count(*) AS n FROM {table}")
         assert rows[0]["n"] == count, table

@@ -143,7 +143,9 @@ def test_a_digest_tells_every_natural_column(change: str) -> None:
         "token": lambda: row_hashes(owner, flows([row], [5], token=b"\1" * 20)),
         "amount": lambda: row_hashes(owner, flows([row], [6])),
         "protocol": lambda: row_hashes(replace(owner, protocol="q"), flows([row], [5])),
-        "label": lambda: row_hashes(owner, flows([row], [5], label=Label(Kind.LOSS, Source.SWAP, Side.SUPPLY, Basis.ACCRUED))),
+        "label": lambda: row_hashes(
+            owner, flows([row], [5], label=Label(Kind.LOSS, Source.SWAP, Side.SUPPLY, Basis.ACCRUED))
+        ),
     }[change]()
     assert changed != plain
 

@@ -44,7 +44,9 @@ def test_choose_takes_the_lowest_blocks_for_all_that_lack_exactly_them(held: dic
     first = min(set().union(*lacking.values()))
     names = tuple(sorted(name for name, gaps in lacking.items() if first in gaps))
     last = first
-    while last + 1 - first < size and tuple(sorted(name for name, gaps in lacking.items() if last + 1 in gaps)) == names:
+    while (
+        last + 1 - first < size and tuple(sorted(name for name, gaps in lacking.items() if last + 1 in gaps)) == names
+    ):
         last += 1
     assert chosen == (Span(first, last), names)
 

@@ -19,8 +19,24 @@ from indexer.ledger.context import TokenRow, put_tokens
 from indexer.ledger.registry import list_quotes
 from indexer.model import Basis, Flows, Kind, Label, Side, Source, Trades
 from tests.ledger.made import (
-    CHAIN, COIN, CUT, FEE, MINT, OTHER_POOL, POOL, SWEPT, USDC, WETH, address, at, deployment, flows, known, reading,
-    store, trades,
+    CHAIN,
+    COIN,
+    CUT,
+    FEE,
+    MINT,
+    OTHER_POOL,
+    POOL,
+    SWEPT,
+    USDC,
+    WETH,
+    address,
+    at,
+    deployment,
+    flows,
+    known,
+    reading,
+    store,
+    trades,
 )  # fmt: skip
 
 FIRST = date(2026, 1, 1)
@@ -191,7 +207,9 @@ async def test_prices_do_not_depend_on_the_order_in_which_days_were_read(ready: 
         for number in order:
             _, markets = whole[number]
             made = flows([at(number, 7), at(number, 8)], [COINS, 10**6], token=COIN)
-            await store(ready, number * 8640, number * 8640 + 8639, reading(made, traded=[one.swaps() for one in markets]))
+            await store(
+                ready, number * 8640, number * 8640 + 8639, reading(made, traded=[one.swaps() for one in markets])
+            )
             await close_days(ready, CHAIN, day(LAST))
             await value_days(ready, CHAIN, 1000)
         await refresh(ready)
@@ -211,7 +229,15 @@ async def test_unknown_is_not_zero(ready: Database) -> None:
     """Nobody counts production here: NULL. Incentives are counted and there were none: 0."""
     await closed(ready, [flows([at(0, 7)], [DOLLARS])])
     shown = await figures(ready)
-    nobody = ("production_usd", "issuance_usd", "external_usd", "distribution_usd", "loss_usd", "capital_usd", "real_apr")
+    nobody = (
+        "production_usd",
+        "issuance_usd",
+        "external_usd",
+        "distribution_usd",
+        "loss_usd",
+        "capital_usd",
+        "real_apr",
+    )
     assert {name: shown[name] for name in nobody} == dict.fromkeys(nobody)
     assert (shown["incentives_usd"], shown["issued_usd"], shown["earnings_usd"]) == (0, 0, 0)
     assert (shown["real_share"], shown["holders_usd"], shown["protocol_usd"]) == (1, 0, 0)
@@ -246,8 +272,14 @@ async def test_other_peoples_tokens_are_not_issued(ready: Database) -> None:
     assert (shown["incentives_usd"], shown["issued_usd"], shown["synthetic_usd"]) == (2005, 2000, 2005)
 
 
-KINDS = {kind: Basis.ACCRUED for kind in Kind}
-labels = st.builds(Label, st.sampled_from(Kind), st.sampled_from([Source.SWAP, Source.BLOCK_SUBSIDY]), st.sampled_from(Side), st.just(Basis.ACCRUED))
+KINDS = dict.fromkeys(Kind, Basis.ACCRUED)
+labels = st.builds(
+    Label,
+    st.sampled_from(Kind),
+    st.sampled_from([Source.SWAP, Source.BLOCK_SUBSIDY]),
+    st.sampled_from(Side),
+    st.just(Basis.ACCRUED),
+)
 lines = st.tuples(labels, st.sampled_from([USDC, WETH, COIN, MUTE]), st.integers(1, 10**24))
 
 
@@ -259,7 +291,11 @@ def rounded(value: Fraction | None) -> Decimal | None:
 def dollars(made: list[tuple[Label, bytes, int]], **wanted: Any) -> Decimal | None:
     """The sum of priced flows with these labels; None if there are flows and none of them has a price."""
     usd = {USDC: Fraction(1, 10**6), WETH: Fraction(2000, 10**18), COIN: Fraction(1000, 10**8)}
-    chosen = [(token, amount) for label, token, amount in made if all(getattr(label, name) in is_ for name, is_ in wanted.items())]
+    chosen = [
+        (token, amount)
+        for label, token, amount in made
+        if all(getattr(label, name) in is_ for name, is_ in wanted.items())
+    ]
     if not chosen:
         return Decimal(0)
     priced = [usd[token] * amount for token, amount in chosen if token in usd]
@@ -343,10 +379,12 @@ async def test_a_lens_of_ones_own_sorts_flows_anew(ready: Database) -> None:
         "INSERT INTO lens (lens, kind, side, bucket) VALUES ('mine', 'fee', NULL, 'real'), ('mine', 'fee', 'protocol', 'synthetic')"
     )
     await closed(ready, [flows([at(0, 7)], [DOLLARS]), flows([at(0, 8)], [3 * DOLLARS], label=CUT, leg=1)])
-    rows = await ready.fetch("SELECT lens, real_usd, synthetic_usd FROM yield_lens_daily WHERE day = $1 ORDER BY lens", FIRST)
+    rows = await ready.fetch(
+        "SELECT lens, real_usd, synthetic_usd FROM yield_lens_daily WHERE day = $1 ORDER BY lens", FIRST
+    )
     assert [tuple(row) for row in rows] == [("mine", 1, 3), ("production", 4, None), ("strict", 4, None)]
 
 
 def test_the_fixtures_label_is_a_fee_to_the_supply_side() -> None:
     """What the expectations above lean on."""
-    assert FEE == Label(Kind.FEE, Source.SWAP, Side.SUPPLY, Basis.ACCRUED)
+    assert Label(Kind.FEE, Source.SWAP, Side.SUPPLY, Basis.ACCRUED) == FEE

@@ -97,7 +97,9 @@ async def test_each_statement_of_closing_and_pricing_may_be_the_last(
 
 async def spoil(database: Database) -> None:
     """Every closed day is dirty again."""
-    await database.fetch("INSERT INTO dirty_day SELECT chain_id, deployment, day FROM deployment_day ON CONFLICT DO NOTHING")
+    await database.fetch(
+        "INSERT INTO dirty_day SELECT chain_id, deployment, day FROM deployment_day ON CONFLICT DO NOTHING"
+    )
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -111,7 +113,9 @@ async def test_workers_at_once_share_the_blocks(
     assert [one["code"] for one in ended] == [0, 0, 0, KILLED][:count]
     assert await outcome(database) == undisturbed
     assert await complaints(database) == {}
-    rows = await database.fetch("SELECT deployment, sum(last_block - first_block + 1) AS n FROM range_deployment GROUP BY 1 ORDER BY 1")
+    rows = await database.fetch(
+        "SELECT deployment, sum(last_block - first_block + 1) AS n FROM range_deployment GROUP BY 1 ORDER BY 1"
+    )
     assert [(row["deployment"], int(row["n"])) for row in rows] == [
         ("demo_dex.demo", 1209), ("demo_farm.demo.chef", 1208), ("demo_farm.demo.exchange", 1209),
     ]  # fmt: skip
@@ -126,8 +130,12 @@ async def test_a_run_waits_for_blocks_that_a_dead_worker_holds(
     cut = "WHERE deployment = 'demo_dex.demo' AND first_block <= 199 AND last_block >= 100 RETURNING *"
     spans = await database.fetch(f"DELETE FROM range_deployment {cut}")
     for span in spans:
-        await database.fetch("DELETE FROM range_day WHERE range_id = $1 AND deployment = $2", span["range_id"], "demo_dex.demo")
-        await database.fetch("DELETE FROM range_trade WHERE range_id = $1 AND deployment = $2", span["range_id"], "demo_dex.demo")
+        await database.fetch(
+            "DELETE FROM range_day WHERE range_id = $1 AND deployment = $2", span["range_id"], "demo_dex.demo"
+        )
+        await database.fetch(
+            "DELETE FROM range_trade WHERE range_id = $1 AND deployment = $2", span["range_id"], "demo_dex.demo"
+        )
         await database.fetch(
             "INSERT INTO lease (chain_id, first_block, last_block, deployments, holder, expires_at) "
             "VALUES (31337, $1, $2, '{demo_dex.demo}', 'gone:1', now() + interval '1 second')",

@@ -66,11 +66,17 @@ def outside(logs: list[Log], first: int, last: int) -> list[Log]:
 def forked(logs: list[Log], *_: int) -> list[Log]:
     """A log of another fork beside one of this fork in one block."""
     twins = [at for at in range(1, len(logs)) if logs[at]["blockNumber"] == logs[at - 1]["blockNumber"]]
-    return [*logs[: twins[0]], logs[twins[0]] | {"blockHash": "0x" + "f" * 64}, *logs[twins[0] + 1 :]] if twins else logs
+    return (
+        [*logs[: twins[0]], logs[twins[0]] | {"blockHash": "0x" + "f" * 64}, *logs[twins[0] + 1 :]] if twins else logs
+    )
 
 
 def broken(logs: list[Log], *_: int) -> Any:
-    return [*logs[:-1], {name: value for name, value in logs[-1].items() if name != "logIndex"}] if logs else {"not": "logs"}
+    return (
+        [*logs[:-1], {name: value for name, value in logs[-1].items() if name != "logIndex"}]
+        if logs
+        else {"not": "logs"}
+    )
 
 
 def untimed(logs: list[Log], *_: int) -> list[Log]:
@@ -207,7 +213,7 @@ async def test_limits_of_providers_are_learned_and_kept_to(
         await index(database, node.url)
         widest = max(last - first + 1 for first, last in node.spans[len(node.spans) // 2 :])
         if "named" in name:
-            assert widest <= int(name.split()[0])
+            assert widest <= int(name.split(maxsplit=1)[0])
     assert await outcome(database) == undisturbed
     assert await complaints(database) == {}
 

@@ -42,7 +42,9 @@ def shuffled(monkeypatch: pytest.MonkeyPatch, dice: random.Random, most: int) ->
         lacking = {name: [span for span in spans if span.first <= first <= span.last] for name, spans in gaps.items()}
         names = tuple(sorted(name for name, spans in lacking.items() if spans))
         ends = [lacking[name][0].last for name in names]
-        begins = [span.first - 1 for name, spans in gaps.items() if name not in names for span in spans if span.first > first]
+        begins = [
+            span.first - 1 for name, spans in gaps.items() if name not in names for span in spans if span.first > first
+        ]
         taken.append(first)
         return Span(first, min(first + dice.randint(0, most - 1), *ends, *begins)), names
 
@@ -126,7 +128,9 @@ async def test_a_protocol_added_later_fetches_its_own_blocks_only(
     assert await outcome(database) == undisturbed
 
 
-async def test_a_protocol_added_to_a_part_of_the_history_leaves_the_other_alone(database: Database, node: DemoChain) -> None:
+async def test_a_protocol_added_to_a_part_of_the_history_leaves_the_other_alone(
+    database: Database, node: DemoChain
+) -> None:
     """Coverage and figures are per deployment: the farm's half history does not touch the exchange's whole one."""
     await index(database, node.url, protocols=["demo_dex"])
     before = await database.fetch("SELECT * FROM yield_daily ORDER BY day")

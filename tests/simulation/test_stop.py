@@ -28,9 +28,9 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "indexer.toml"
     path.write_text(
         f"""
-manifests = ["{FOLDER / 'protocols'}"]
-tokens = ["{FOLDER / 'tokens.toml'}"]
-data_dir = "{tmp_path / 'data'}"
+manifests = ["{FOLDER / "protocols"}"]
+tokens = ["{FOLDER / "tokens.toml"}"]
+data_dir = "{tmp_path / "data"}"
 from = 0
 [chains.demo]
 chain_id = 31337
