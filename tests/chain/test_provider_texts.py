@@ -51,7 +51,7 @@ TEXTS: dict[str, list[Text]] = {
         Text("logs", "this block range should work: [{first}, {last}]", -32602),
         Text("logs", "this block range should work: [{last}, {first}]", -32602),
     ],
-    "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no limit on the response size, or you can request any block range with a cap of 10K logs in the response. Based on your parameters and the response size limit, this block range should work: [0x0, 0xd043b8]": [  # noqa: E501
+    "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no limit on the response size, or you can request any block range with a cap of 10K logs in the response. Based on your parameters and the response size limit, this block range should work: [0x0, 0xd043b8]": [
         Text(
             "logs",
             "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no limit on "
@@ -60,7 +60,7 @@ TEXTS: dict[str, list[Text]] = {
             -32602,
         ),
     ],
-    "You can make eth_getLogs requests with up to a 500 block range. Based on your parameters, this block range should work: [0x123c9b2, 0x123cba5]": [  # noqa: E501
+    "You can make eth_getLogs requests with up to a 500 block range. Based on your parameters, this block range should work: [0x123c9b2, 0x123cba5]": [
         Text(
             "blocks",
             "You can make eth_getLogs requests with up to a {blocks} block range. Based on your parameters, this block "
@@ -173,7 +173,7 @@ TEXTS: dict[str, list[Text]] = {
         Text("addresses", "This query contains 10 filters. The current limit is {addresses}.")
     ],
     "retry with the range A-B": [Text("logs", "retry with the range {from_dec}-{last_dec}")],
-    "Too many requests | rate limit | requests limited to | Exceeded the quota | under too much load | request limit reached | reached the quota | upgrade your tier | limit exceeded; HTTP 429": [  # noqa: E501
+    "Too many requests | rate limit | requests limited to | Exceeded the quota | under too much load | request limit reached | reached the quota | upgrade your tier | limit exceeded; HTTP 429": [
         *(
             Text("for now", said)
             for said in (
@@ -194,7 +194,7 @@ TEXTS: dict[str, list[Text]] = {
         ),
         Text("for good", "pay", http=402),
     ],
-    "finalized block not found | safe block not found | finalized is not a supported | not a supported commitment | malformed blocknumber": [  # noqa: E501
+    "finalized block not found | safe block not found | finalized is not a supported | not a supported commitment | malformed blocknumber": [
         *(Text("for good", said) for said in ("finalized block not found", "not a supported commitment"))
     ],
     "ServerError(-32005), 503 Service Unavailable, ServerError(-32000)": [

@@ -17,31 +17,39 @@ from tests.simulation.node import DemoChain
 CHECKS = dict(texts("checks"))
 _MADE: set[str] = set()
 
+_FIRST_FLOW = "(block_number, log_index) = (SELECT block_number, log_index FROM flow LIMIT 1)"
+_FIRST_RANGE = "range_id = (SELECT min(range_id) FROM range_day)"
+_LABEL = "kind, source, side, basis"
+
+
+def again(deployment: str = "deployment", **changes: str) -> str:
+    """One of the exchange's flows once more, but for these columns."""
+    columns = ["chain_id", "block_number", "block_time", "log_index", *_LABEL.split(", "), "leg", "tx_hash", "contract"]
+    chosen = [changes.get(name, name) for name in (*columns, "protocol")]
+    rest = f"{deployment}, token, amount FROM flow WHERE deployment = 'demo_dex.demo' LIMIT 1"
+    return f"INSERT INTO flow SELECT {', '.join(chosen)}, {rest}"
+
+
 FAULTS: dict[str, list[str]] = {
     "claimed_twice.sql": [
-        "INSERT INTO flow SELECT chain_id, block_number, block_time, log_index, kind, source, side, basis, leg + 7, tx_hash, "
-        "contract, protocol, 'demo_farm.demo.exchange', token, amount FROM flow WHERE deployment = 'demo_dex.demo' LIMIT 1",
-        "SELECT ensure_flow_month('2026-03-01Z'); INSERT INTO flow SELECT chain_id, block_number, '2026-03-01Z', log_index, "
-        "kind, source, side, basis, leg, tx_hash, contract, protocol, deployment, token, amount FROM flow LIMIT 1",
-        "INSERT INTO flow SELECT chain_id, block_number, block_time, log_index, kind, source, side, basis, leg, tx_hash, "
-        "substring(sha256(contract) FOR 20), protocol, deployment, token, amount FROM flow LIMIT 1",
-        "INSERT INTO flow SELECT chain_id, block_number, block_time, log_index, kind, source, side, basis, leg + 7, "
-        "sha256(tx_hash), contract, protocol, deployment, token, amount FROM flow LIMIT 1",
+        again("'demo_farm.demo.exchange'", leg="leg + 7"),
+        "SELECT ensure_flow_month('2026-03-01Z'); " + again(block_time="'2026-03-01Z'"),
+        again(contract="substring(sha256(contract) FOR 20)"),
+        again(leg="leg + 7", tx_hash="sha256(tx_hash)"),
     ],
     "range_digest.sql": [
-        "UPDATE flow SET amount = amount + 1 WHERE (block_number, log_index) = (SELECT block_number, log_index FROM flow LIMIT 1)",
-        "DELETE FROM flow WHERE (block_number, log_index) = (SELECT block_number, log_index FROM flow LIMIT 1)",
-        "UPDATE range_day SET digest = sha256(digest) WHERE range_id = (SELECT min(range_id) FROM range_day)",
-        "DELETE FROM range_day WHERE range_id = (SELECT min(range_id) FROM range_day)",
-        "UPDATE range_day SET flows = flows + 1 WHERE range_id = (SELECT min(range_id) FROM range_day)",
+        f"UPDATE flow SET amount = amount + 1 WHERE {_FIRST_FLOW}",
+        f"DELETE FROM flow WHERE {_FIRST_FLOW}",
+        f"UPDATE range_day SET digest = sha256(digest) WHERE {_FIRST_RANGE}",
+        f"DELETE FROM range_day WHERE {_FIRST_RANGE}",
+        f"UPDATE range_day SET flows = flows + 1 WHERE {_FIRST_RANGE}",
     ],
     "uncovered_flows.sql": [
         "DELETE FROM range_deployment WHERE range_id = (SELECT max(range_id) FROM range_deployment)",
         "UPDATE flow SET block_number = 99999 WHERE block_number = (SELECT min(block_number) FROM flow)",
     ],
     "overlapping_ranges.sql": [
-        "INSERT INTO range_deployment SELECT chain_id, range_id + 1000, deployment, first_block, first_block "
-        "FROM range_deployment ORDER BY range_id LIMIT 1",
+        "INSERT INTO range_deployment SELECT chain_id, 1000, deployment, first_block, first_block FROM range_deployment LIMIT 1",
         "UPDATE range_deployment SET first_block = first_block - 1 WHERE first_block > 500",
     ],
     "day_digest.sql": [
@@ -54,8 +62,7 @@ FAULTS: dict[str, list[str]] = {
         "UPDATE flow_daily SET flows = flows + 1 WHERE day = '2026-01-03'",
         "DELETE FROM flow_daily WHERE day = '2026-01-03'",
         "UPDATE flow SET amount = amount * 2 WHERE block_number = (SELECT min(block_number) FROM flow)",
-        "INSERT INTO flow_daily SELECT chain_id, protocol, deployment, day, sha256(contract), token, kind, source, side, "
-        "basis, amount, flows FROM flow_daily LIMIT 1",
+        f"INSERT INTO flow_daily SELECT chain_id, protocol, deployment, day, token, token, {_LABEL}, 1, 1 FROM flow_daily LIMIT 1",
     ],
     "protocol_day.sql": [
         "UPDATE protocol_part SET usd = usd * 2 WHERE kind = 'fee' AND day = '2026-01-03'",
@@ -81,8 +88,7 @@ FAULTS: dict[str, list[str]] = {
         "UPDATE price_daily SET evidence = sha256(evidence) WHERE source = 'pool'",
     ],
     "expired_leases.sql": [
-        "INSERT INTO lease (chain_id, first_block, last_block, deployments, holder, expires_at) "
-        "VALUES (31337, 1, 2, '{demo_dex.demo}', 'gone:1', now() - interval '1 second')",
+        "INSERT INTO lease VALUES (31337, 1, 1, 2, '{demo_dex.demo}', 'gone:1', now() - interval '1 second')",
     ],
 }  # fmt: skip
 

@@ -25,7 +25,8 @@ SELECT 'relation', relname, relkind::text || coalesce(obj_description(oid, 'pg_c
     || CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) ELSE '' END
 FROM pg_class WHERE relnamespace = current_schema()::regnamespace
 UNION ALL
-SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+SELECT 'constraint', conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
 UNION ALL
 SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
 UNION ALL
@@ -41,19 +42,24 @@ ORDER BY 1, 2, 3
 UNEXPLAINED = """
 SELECT 'relation ' || c.relname AS name
 FROM pg_class AS c
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT c.relispartition
-    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'i')
+WHERE c.relnamespace = current_schema()::regnamespace
+    AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT c.relispartition
+    AND NOT EXISTS (
+        SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'i'
+    )
     AND obj_description(c.oid, 'pg_class') IS NULL
 UNION ALL
 SELECT 'column ' || c.relname || '.' || a.attname
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
+WHERE c.relnamespace = current_schema()::regnamespace
+    AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
     AND col_description(c.oid, a.attnum) IS NULL
 UNION ALL
 SELECT 'type ' || t.typname
 FROM pg_type AS t
-WHERE t.typnamespace = current_schema()::regnamespace AND t.typtype IN ('e', 'd', 'r') AND obj_description(t.oid, 'pg_type') IS NULL
+WHERE t.typnamespace = current_schema()::regnamespace
+    AND t.typtype IN ('e', 'd', 'r') AND obj_description(t.oid, 'pg_type') IS NULL
 UNION ALL
 SELECT 'function ' || p.proname
 FROM pg_proc AS p

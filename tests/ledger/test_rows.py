@@ -95,7 +95,7 @@ async def test_any_flows_come_back_as_they_were_and_hash_alike_in_sql(
     in_python = [digest for batch in made for digest in row_hashes(owner, batch)]
     assert sorted(row["hash"] for row in in_sql) == sorted(in_python)
     total = await database.fetch(
-        "SELECT uint256_octets(mod(sum(octets_uint256(sha256(flow_octets(flow)))), 2::numeric ^ 256)) AS total FROM flow"
+        "SELECT uint256_octets(mod(sum(octets_uint256(sha256(flow_octets(f)))), 2::numeric ^ 256)) AS total FROM flow AS f"
     )
     assert total[0]["total"] == add_digests(in_python)
 

@@ -358,7 +358,8 @@ async def test_flow_by_flow_dollars_add_up_to_the_days(ready: Database) -> None:
     made = [flows(rows[::2], [ETHER] * 12, WETH), flows(rows[1::2], [COINS] * 12, COIN)]
     await closed(ready, made, [weth_market(0, 2000), coin_market(1, 5)])
     by_flow = await ready.fetch(
-        "SELECT day, sum(usd) AS usd, count(*) FILTER (WHERE usd IS NULL) AS unpriced FROM flow_usd WHERE counted GROUP BY day ORDER BY day"
+        "SELECT day, sum(usd) AS usd, count(*) FILTER (WHERE usd IS NULL) AS unpriced "
+        "FROM flow_usd WHERE counted GROUP BY day ORDER BY day"
     )
     shown = [await figures(ready, number) for number in range(12)]
     assert [row["unpriced"] for row in by_flow] == [one["unpriced"] for one in shown]
@@ -376,7 +377,8 @@ async def test_an_open_day_is_live_at_the_last_price(ready: Database) -> None:
 async def test_a_lens_of_ones_own_sorts_flows_anew(ready: Database) -> None:
     """The most particular rule of a lens wins."""
     await ready.fetch(
-        "INSERT INTO lens (lens, kind, side, bucket) VALUES ('mine', 'fee', NULL, 'real'), ('mine', 'fee', 'protocol', 'synthetic')"
+        "INSERT INTO lens (lens, kind, side, bucket) "
+        "VALUES ('mine', 'fee', NULL, 'real'), ('mine', 'fee', 'protocol', 'synthetic')"
     )
     await closed(ready, [flows([at(0, 7)], [DOLLARS]), flows([at(0, 8)], [3 * DOLLARS], label=CUT, leg=1)])
     rows = await ready.fetch(

@@ -25,8 +25,8 @@ OUTCOMES = {
     "tokens": "SELECT token, symbol, decimals FROM token ORDER BY token",
     "facts": "SELECT deployment, contract, facts FROM contract WHERE facts IS NOT NULL ORDER BY 1, 2",
     "steps": 'SELECT contract, name, block_number, log_index, "values" FROM parameter ORDER BY 1, 2, 3, 4',
-    "flows": "SELECT deployment, count(*), uint256_octets(mod(sum(octets_uint256(sha256(flow_octets(flow)))), 2::numeric ^ 256)) "
-    "FROM flow GROUP BY deployment ORDER BY deployment",
+    "flows": "SELECT deployment, count(*), "
+    "uint256_octets(mod(sum(octets_uint256(sha256(flow_octets(f)))), 2::numeric ^ 256)) FROM flow AS f GROUP BY deployment ORDER BY deployment",
     "open": "SELECT deployment, d.day FROM dirty_day AS d JOIN day_start AS s USING (chain_id, day) "
     "JOIN day_start AS next ON next.chain_id = s.chain_id AND next.day = d.day + 1 ORDER BY 1, 2",
     "leases": "SELECT first_block, last_block FROM lease",

@@ -65,11 +65,14 @@ async def test_workers_killed_at_random_points_lose_and_double_nothing(
     dice, advance = random.Random(seed), [0]
     async with workers(url, node, 25) as source:
         for kill in range(30):
-            ended = await source.run(dice.choice([dice.randint(1, 150), dice.randint(300, 900)]))  # of about 6,600
-            assert ended["code"] == KILLED, f"seed {seed}, kill {kill}"
+            point = dice.choice([dice.randint(1, 150), dice.randint(300, 900)])  # of about 6,600
+            ended = await source.run(point)
+            assert ended["code"] == KILLED, f"seed {seed}, kill {kill} at point {point}"
             advance.append(await held(database))
             if kill % 6 == 5:
-                assert set(await complaints(database)) <= {"expired_leases.sql"}, f"seed {seed}, kill {kill}"
+                assert set(await complaints(database)) <= {"expired_leases.sql"}, (
+                    f"seed {seed}, kill {kill} at point {point}"
+                )
         assert (await source.run())["code"] == 0
     assert advance == sorted(advance)
     assert len(set(advance)) > 8, "the kills met a moving target"
@@ -145,7 +148,7 @@ async def test_a_run_waits_for_blocks_that_a_dead_worker_holds(
     monkeypatch.setattr(backfill, "_POLL", 0.1)
     await index(database, node.url, protocols=["demo_dex"])
     rows = await database.fetch("SELECT count(*) AS n FROM flow WHERE deployment = 'demo_dex.demo'")
-    assert rows[0]["n"] == dict((row[0], row[1]) for row in undisturbed["flows"])["demo_dex.demo"]
+    assert rows[0]["n"] == {row[0]: row[1] for row in undisturbed["flows"]}["demo_dex.demo"]
 
 
 async def test_a_worker_whose_lease_was_taken_over_goes_on_with_other_blocks(

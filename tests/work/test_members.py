@@ -174,7 +174,7 @@ async def test_announced_pools_need_no_call(database: Database) -> None:
     """PoolCreated of the factory in the same logs tells everything; another factory's tells nothing."""
     world = busy(POOL, IMPOSTOR)
     world.create(POOL, START)
-    world.create(IMPOSTOR, START, factory=OTHER_FACTORY)
+    world.create(IMPOSTOR, START, 1, factory=OTHER_FACTORY)
     async with group_over(world, database, ONE) as group:
         _, announced = await meet(group, SPAN)
         assert announced[ONE.id] == [Member(POOL, POOL_FACTS, Evidence(START, (START * 1000).to_bytes(32, "big"), 0))]

@@ -53,6 +53,8 @@ GET_POOL = selector("getPool(address,address,uint24) returns (address)")
 SLOT0 = selector("slot0() returns (uint160)")
 SYMBOL, DECIMALS = selector("symbol() returns (string)"), selector("decimals() returns (uint8)")
 
+SWITCHED = "0x" + parse_event(SET_FEE_PROTOCOL).topic0.hex()
+
 Answering = Callable[[int], bytes | None]  # block -> octets, None where it reverts
 
 
@@ -151,9 +153,24 @@ class World:
         """The fee switch is set."""
         self.emit(contract, SET_FEE_PROTOCOL, block, index, feeProtocol0New=new0, feeProtocol1New=new1)
 
-    def create(self, contract: bytes, block: int, fee: int = 3000, factory: bytes = FACTORY) -> None:
-        """The factory announces a pool."""
-        self.emit(factory, POOL_CREATED, block, 0, token0=TOKEN0, token1=TOKEN1, fee=fee, tickSpacing=60, pool=contract)
+    def create(self, contract: bytes, block: int, index: int = 0, fee: int = 3000, factory: bytes = FACTORY) -> None:
+        """A factory announces a pool."""
+        self.emit(
+            factory, POOL_CREATED, block, index, token0=TOKEN0, token1=TOKEN1, fee=fee, tickSpacing=60, pool=contract
+        )
+
+    def settle(self, contract: bytes) -> None:
+        """slot0 of this pool tells at any block what its SetFeeProtocol logs had made of the switch."""
+
+        def slot0(block: int) -> bytes:
+            done = [log for log in self.logs if log["address"] == "0x" + contract.hex()]
+            done = [log for log in done if log["topics"][0] == SWITCHED and int(log["blockNumber"], 16) <= block]
+            latest = max(done, key=lambda log: (int(log["blockNumber"], 16), int(log["logIndex"], 16)), default=None)
+            new = bytes(128) if latest is None else bytes.fromhex(latest["data"][2:])
+            packed = new[95] + (new[127] << 4)
+            return b"".join(word(value) for value in (2**96, 0, 0, 1, 1, packed, 1))
+
+        self.answers[contract, SLOT0] = slot0
 
     def times_asked(self, contract: bytes) -> int:
         """The most often that one question was put to this contract."""
@@ -170,7 +187,15 @@ def fits(question: dict[str, Any], log: dict[str, Any]) -> bool:
 def deployment(name: str = "dex.one", start: int = START, **contracts: Sequence[bytes]) -> Deployment:
     held = {"factory": (FACTORY,), "pools": ()} | {role: tuple(found) for role, found in contracts.items()}
     return Deployment(
-        name, name.split(".")[0], "ethereum", "uniswap_v3", start, held, {Kind.FEE: Basis.ACCRUED}, "exact", bytes(32)
+        name,
+        name.split(".", maxsplit=1)[0],
+        "ethereum",
+        "uniswap_v3",
+        start,
+        held,
+        {Kind.FEE: Basis.ACCRUED},
+        "exact",
+        bytes(32),
     )
 
 
