@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+import difflib
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from indexer.chain.chains import Chain, load_chains
 from indexer.chain.pool import Endpoints
@@ -18,13 +20,15 @@ from indexer.ledger import closing
 from indexer.ledger.connect import Database
 from indexer.ledger.embedded import EmbeddedPostgres
 from indexer.ledger.migrate import migrate
-from indexer.ledger.registry import list_quotes, register
+from indexer.ledger.registry import keep_floor, list_quotes, register
 from indexer.manifest import Deployment, Protocol, load_protocols, packaged_manifests
 from indexer.prices.tokens import QuoteToken, load_quotes, packaged_tokens
 from indexer.settings import ChainSettings, Settings
 from indexer.work.job import ChainJob
 from indexer.work.progress import Progress
 from indexer.work.together import together
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,19 @@ class Run:
 
 def catalogue(settings: Settings, manifests: Iterable[File] | None = None, quotes: Sequence[File] = ()) -> Catalogue:
     """Everything the settings with their files, and the packaged ones (or those given), describe. Raises BadInput."""
-    chains = _chains(settings)
+    problems: list[str] = []
+    chains = _chains(settings, problems)
     files = (*(packaged_manifests() if manifests is None else manifests), *_files(settings.manifests))
     lists = (*(quotes or (packaged_tokens(),)), *_files(settings.tokens))
-    return Catalogue(chains, load_protocols(files, chains), load_quotes(*lists))
+    protocols = _collected(problems, lambda: load_protocols(files, chains))
+    tokens = _collected(problems, lambda: load_quotes(*lists))
+    if protocols is not None:
+        problems += [
+            f"{name}: no such protocol{_meant(name, protocols)}" for name in settings.protocols if name not in protocols
+        ]
+    if problems or protocols is None or tokens is None:
+        raise BadInput(problems)
+    return Catalogue(chains, protocols, tokens)
 
 
 @asynccontextmanager
@@ -88,11 +101,11 @@ async def up(
 
     on_close: called when the history is read and yield_daily shows it. Raises BadInput, NoEndpoint, ...
     """
-    wanted = _wanted(settings, known)
-    run.protocols += sorted({deployment.protocol for members in wanted.values() for deployment in members})
-    await _register(database, known, wanted)
+    chosen = wanted(settings, known)
+    run.protocols += sorted({deployment.protocol for members in chosen.values() for deployment in members})
+    await _register(settings, database, known, chosen)
     jobs = []
-    for name, members in wanted.items():
+    for name, members in chosen.items():
         pool, progress = _pool(known.chains[name], settings.chains[name]), Progress(name)
         jobs.append(ChainJob(settings, pool, members, database, progress))
         run.pools[name], run.progress[name] = pool, progress
@@ -100,7 +113,7 @@ async def up(
         for job in jobs:
             stack.push_async_callback(job.close)
         finals = await together(job.history() for job in jobs)
-        await closing.refresh(database)
+        await closing.refresh(database)  # also what an earlier run valued and could not show
         on_close()
         if not once and settings.to is None:
             await together(job.follow(final) for job, final in zip(jobs, finals, strict=True))
@@ -114,15 +127,11 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 def _pool(chain: Chain, settings: ChainSettings) -> Endpoints:
     endpoints = [Endpoint(rpc.url, timeout_s=rpc.timeout_s, headers=rpc.headers) for rpc in settings.rpc]
-    budgets = [rpc.requests_per_second for rpc in settings.rpc if rpc.requests_per_second is not None]
-    return Endpoints(chain, endpoints, requests_per_second=min(budgets, default=None))
+    return Endpoints(chain, endpoints, requests_per_second=[rpc.requests_per_second for rpc in settings.rpc])
 
 
-def _wanted(settings: Settings, known: Catalogue) -> dict[str, list[Deployment]]:
-    """Deployments to read by chain: those of the wanted protocols on chains that have an endpoint."""
-    unknown = sorted(set(settings.protocols) - set(known.protocols))
-    if unknown:
-        raise BadInput([f"{name}: no such protocol; known are {', '.join(known.protocols)}." for name in unknown])
+def wanted(settings: Settings, known: Catalogue) -> dict[str, list[Deployment]]:
+    """Deployments to read by chain: those of the wanted protocols on chains that have an endpoint. Raises BadInput."""
     chains = [name for name, chain in settings.chains.items() if chain.rpc]
     if not chains:
         raise BadInput(
@@ -137,12 +146,15 @@ def _wanted(settings: Settings, known: Catalogue) -> dict[str, list[Deployment]]
     return found
 
 
-async def _register(database: Database, known: Catalogue, wanted: Mapping[str, Sequence[Deployment]]) -> None:
-    chains = {name: known.chains[name].chain_id for name in wanted}
-    names = {deployment.protocol for members in wanted.values() for deployment in members}
+async def _register(
+    settings: Settings, database: Database, known: Catalogue, chosen: Mapping[str, Sequence[Deployment]]
+) -> None:
+    chains = {name: known.chains[name].chain_id for name in chosen}
+    names = {deployment.protocol for members in chosen.values() for deployment in members}
     protocols = [known.protocols[name] for name in sorted(names)]
     versions = {name: family.version for name, family in FAMILIES.items()}
     await register(database, chains, protocols, versions)
+    await keep_floor(database, chains.values(), settings.prices.min_liquidity_usd)
     await list_quotes(
         database,
         [
@@ -153,22 +165,34 @@ async def _register(database: Database, known: Catalogue, wanted: Mapping[str, S
     )
 
 
-def _chains(settings: Settings) -> dict[str, Chain]:
+def _collected(problems: list[str], load: Callable[[], T]) -> T | None:
+    """What `load` gives; its mistakes join the others, so that all are told at once."""
+    try:
+        return load()
+    except BadInput as fault:
+        problems += fault.problems
+        return None
+
+
+def _chains(settings: Settings, problems: list[str]) -> dict[str, Chain]:
     chains = load_chains()
-    problems = []
     for name, given in settings.chains.items():
         if name in chains:
             continue
         if given.chain_id is None or given.block_ms is None:
             problems.append(
-                f"indexer.toml: chains.{name}: this chain is not known, so chain_id and block_ms are needed; "
-                f"known are {', '.join(sorted(chains))}."
+                f"chains.{name}: no such chain{_meant(name, chains)} A chain of your own needs chain_id and block_ms "
+                "in indexer.toml."
             )
             continue
         confirmations = 64 if given.confirmations is None else given.confirmations
         multicall = bytes(20) if given.multicall3 is None else given.multicall3
         at = None if given.multicall3 is None else 0
         chains[name] = Chain(name, given.chain_id, given.block_ms, None, confirmations, multicall, at)
-    if problems:
-        raise BadInput(problems)
     return chains
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """The end of a sentence that says a name is not known."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}."

@@ -98,7 +98,8 @@ def sql(
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     style = Format.JSON if as_json else Format.CSV if as_csv else Format.TABLE
-    settings = _settings(config, _given(database=database, data_dir=data_dir))
+    given = _given(database=database, data_dir=data_dir)
+    settings = demo_settings(given) if of_demo else _settings(config, given)
     _run(_sql(settings, statement, style, "demo" if of_demo else "indexer"))
 
 
@@ -109,6 +110,7 @@ def main() -> None:
 
 async def _up(settings: Settings, once: bool) -> None:
     known = app.catalogue(settings)
+    app.wanted(settings, known)  # mistakes are told before a database is started
     run = app.Run()
     async with app.ledger(settings) as database:
         closed = asyncio.Event()

@@ -48,11 +48,6 @@ def parse_moment(text: str | int, now: int) -> Moment:
     return Moment(time=time)
 
 
-def is_relative(written: str | int) -> bool:
-    """Whether a moment is a time ago, which means another block on every day."""
-    return _AGO.fullmatch(str(written)) is not None
-
-
 def _stamp(written: str) -> int | None:
     if not _STAMP.fullmatch(written):
         return None
@@ -176,8 +171,8 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
-    """Settings from overrides, then INDEXER_ variables, then the file (None: no file), then defaults.
+def load_settings(path: Path | None, overrides: Mapping[str, Any], *, environment: bool = True) -> Settings:
+    """Settings from overrides, then INDEXER_ variables (if wanted), then the file (None: no file), then defaults.
 
     overrides: nested as in the file; None values are left out. Raises BadInput with every mistake, one a line:
     'file: key: sentence', or the variable's name where the value came from the environment.
@@ -185,9 +180,9 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     file = {} if path is None else read_toml(path)
     given = {"from" if key == "start" else key: value for key, value in overrides.items() if value is not None}
     problems: list[str] = []
-    environment = dict(_decoded(EnvSettingsSource(Settings)(), (), problems))
-    layers = {"arguments": given, "environment": environment, path.name if path else "settings": file}
-    settings = _settings(_merged(_merged(file, environment), given), layers, problems)
+    variables = dict(_decoded(EnvSettingsSource(Settings)(), (), problems)) if environment else {}
+    layers = {"arguments": given, "environment": variables, path.name if path else "settings": file}
+    settings = _settings(_merged(_merged(file, variables), given), layers, problems)
     if problems or settings is None:
         raise BadInput(problems)
     return settings

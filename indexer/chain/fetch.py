@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,9 +15,10 @@ from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import RangeTooWide
 from indexer.chain.times import block_times
 from indexer.decode.columns import Raw
-from indexer.errors import EndpointFailed, EndpointUnusable, IndexerError, TooMuch
+from indexer.errors import EndpointFailed, EndpointLied, EndpointUnusable, IndexerError, TooMuch
 from indexer.model import Span
 
+AHEAD = 86_400  # seconds that a node's clock, or ours, may be wrong
 FIRST_BLOCKS = 256  # little enough for the densest question; fourfold at a time it is soon right for any
 LOGS_WANTED = 10_000  # enough to make the cost of a request small, few enough for every provider's limit
 RANGE_LOGS = 20_000  # small enough to hold several ranges in memory, large enough for COPY
@@ -149,7 +151,9 @@ class Fetcher:
         return kind(sentence + "Use another endpoint.")
 
     async def _ask(self, shape: Shape, span: Span) -> tuple[Answer, str]:
-        answer, endpoint = await self.pool.ask("eth_getLogs", [shape.filter(span)], lambda body: parse(body, span))
+        answer, endpoint = await self.pool.ask(
+            "eth_getLogs", [shape.filter(span)], lambda body: _past(parse(body, span))
+        )
         return answer, endpoint.name
 
     async def _timed(self, groups: dict[LogKey, Raw]) -> dict[LogKey, Raw]:
@@ -160,6 +164,16 @@ class Fetcher:
             return groups
         times = await block_times(self.pool, blocks)
         return {key: _with_times(raw, blocks, times) for key, raw in groups.items()}
+
+
+def _past(answer: Answer) -> Answer:
+    """The answer, if none of its times lies ahead: one absurd time would be a day, and a partition, of its own."""
+    latest = int(time.time()) + AHEAD
+    for raw in answer.groups.values():
+        if len(raw.where) and int(raw.where.time.max()) > latest:
+            block = int(raw.where.block[int(raw.where.time.argmax())])
+            raise EndpointLied(f"Block {block}: its logs claim to be of the future; ask another endpoint.")
+    return answer
 
 
 def _add(logs: Logs, parts: dict[LogKey, list[Raw]], answer: Answer) -> None:

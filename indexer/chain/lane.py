@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import structlog
+
 from indexer.chain.limits import Limits
 from indexer.chain.rpc import BatchRefused, Endpoint
 from indexer.errors import EndpointBusy, EndpointUnusable, IndexerError, Retry, TooMuch
@@ -17,6 +19,7 @@ SECOND = 1_000_000_000  # nanoseconds
 FIRST_REST = SECOND // 4
 LONGEST_REST = 60 * SECOND
 LONGEST_OBEYED = 3600 * SECOND  # of a Retry-After
+TOLD_ABOVE = 10 * SECOND  # a rest longer than this would look like a hang
 CIRCUIT = 3  # from so many strikes in a row on, an endpoint rests at least half of the span
 BATCH = 100  # items of a JSON-RPC batch; what public endpoints commonly take
 SINGLES = 4  # calls at once in place of a batch
@@ -27,6 +30,9 @@ ANY_METHOD = "*"
 
 async def _sleep(nanoseconds: int) -> None:
     await asyncio.sleep(nanoseconds / SECOND)
+
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -83,6 +89,8 @@ class Lane:
             self.rest_until = max(self.rest_until, now + pace.dice.randint(least, span))
         if isinstance(error, EndpointBusy) and error.retry_after is not None:
             told = min(error.retry_after * SECOND, LONGEST_OBEYED)
+            if told > TOLD_ABOVE:
+                log.warning("endpoint asks for a rest", endpoint=self.endpoint.name, seconds=told // SECOND)
             self.rest_until = max(self.rest_until, now + told + pace.dice.randint(0, FIRST_REST))
 
     def learn(self, refusal: TooMuch, params: Sequence[object]) -> None:

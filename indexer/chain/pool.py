@@ -20,7 +20,9 @@ Answers = list[bytes | IndexerError]
 
 
 class Endpoints:
-    """A chain's endpoints. requests_per_second and concurrency hold per endpoint; attempts per question.
+    """A chain's endpoints. requests_per_second (one for all, or one each) and concurrency hold per endpoint.
+
+    attempts: per question.
 
     Each endpoint's chain id is checked before its first use. pace: replace it before the first request to steer
     time in tests.
@@ -31,13 +33,20 @@ class Endpoints:
         chain: Chain,
         endpoints: Sequence[Endpoint],
         *,
-        requests_per_second: int | None = None,
+        requests_per_second: int | Sequence[int | None] | None = None,
         concurrency: int = 8,
         attempts: int = 12,
     ) -> None:
-        gap = 0 if requests_per_second is None else SECOND // requests_per_second
+        budgets: Sequence[int | None]
+        if requests_per_second is None or isinstance(requests_per_second, int):
+            budgets = [requests_per_second] * len(endpoints)
+        else:
+            budgets = requests_per_second
         self.chain, self.pace, self.retries = chain, Pace(), 0
-        self._lanes = [Lane(endpoint, gap) for endpoint in endpoints]
+        self._lanes = [
+            Lane(endpoint, 0 if budget is None else SECOND // budget)
+            for endpoint, budget in zip(endpoints, budgets, strict=True)
+        ]
         self._concurrency, self._attempts = concurrency, attempts
         self.final_seen: tuple[int, bytes] | None = None  # number and hash of the last final block, see head.py
         self._turn = 0
@@ -92,7 +101,7 @@ class Endpoints:
         if wrong:
             raise EndpointUnusable("\n".join(wrong))
         if faults and len(faults) == len(self._lanes):
-            raise faults[-1]
+            await self.call("eth_chainId", [])  # with the patience of any other question
 
     async def close(self) -> None:
         """Close every connection."""

@@ -25,8 +25,8 @@ MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"  # where the demo chai
 
 
 def demo_settings(given: Mapping[str, Any]) -> Settings:
-    """Settings of the demo: nothing from files, only what the command line gives."""
-    return load_settings(None, {**given, "protocols": [], "start": 0})
+    """Settings of the demo: nothing from files or the environment, only what the command line gives."""
+    return load_settings(None, {**given, "start": 0}, environment=False)
 
 
 async def run_demo(settings: Settings, console: Console) -> None:
@@ -34,7 +34,9 @@ async def run_demo(settings: Settings, console: Console) -> None:
     folder = files("indexer.demo")
     async with demo_node() as url:
         chain = {"rpc": [url], "chain_id": 31337, "block_ms": 1_000_000, "multicall3": MULTICALL3}
-        settings = settings.model_copy(update={"chains": load_settings(None, {"chains": {"demo": chain}}).chains})
+        settings = settings.model_copy(
+            update={"chains": load_settings(None, {"chains": {"demo": chain}}, environment=False).chains}
+        )
         manifests = [file for file in (folder / "protocols").iterdir() if file.name.endswith(".toml")]
         known = app.catalogue(settings, sorted(manifests, key=lambda file: file.name), [folder / "tokens.toml"])
         async with app.ledger(settings, DATABASE, fresh=True) as database:
@@ -42,8 +44,9 @@ async def run_demo(settings: Settings, console: Console) -> None:
             with shown(run, console, until=closed):
                 await app.up(settings, known, database, run, once=True, on_close=closed.set)
             console.print(await protocol_table(database, run.protocols))
-    where = "the given database" if settings.database is not None else f"the embedded Postgres in {settings.data_dir}"
-    console.print(f"The rows are in {where}, database {DATABASE}. Look at them with:", highlight=False, soft_wrap=True)
+    embedded = f"the embedded Postgres in {settings.data_dir}, database {DATABASE}"
+    where = embedded if settings.database is None else "the database you gave"
+    console.print(f"The rows are in {where}. Look at them with:", highlight=False, soft_wrap=True)
     console.print(
         f'  {_program()} sql {_place(settings)} "{QUESTION}"',
         markup=False,
@@ -62,5 +65,5 @@ def _place(settings: Settings) -> str:
     """The options that lead `indexer sql` to the demo's rows; a database URL is a secret and not shown."""
     if settings.database is not None:
         return "--database URL"
-    elsewhere = settings.data_dir != load_settings(None, {}).data_dir
+    elsewhere = settings.data_dir != demo_settings({}).data_dir
     return f"--demo --data-dir {shlex.quote(str(settings.data_dir))}" if elsewhere else "--demo"

@@ -97,12 +97,12 @@ async def _put_deployment_days(
 async def _value_day(database: Database, chain_id: int, day: date, min_liquidity_usd: int) -> None:
     async def work(connection: Connection) -> None:
         await connection.execute(query("lock_closing"), chain_id)
+        await connection.execute(query("clear_dirty_value"), chain_id, day)  # first, so that a mark made now stays
         await connection.execute(query("drop_prices"), chain_id, day)
         await connection.execute(query("put_pegs"), chain_id, day)
         for quotes in (True, False):
             await connection.execute(query("put_pool_prices"), chain_id, day, min_liquidity_usd, quotes)
         for statement in ("drop_protocol_parts", "put_protocol_parts", "drop_protocol_days", "put_protocol_days"):
             await connection.execute(query(statement), chain_id, day)
-        await connection.execute(query("clear_dirty_value"), chain_id, day)
 
     await database.transaction(work)

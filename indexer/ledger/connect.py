@@ -60,7 +60,12 @@ class Database:
                 init=_prepare,
                 server_settings={"application_name": "indexer", "timezone": "UTC", "jit": "off"},
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        except (ValueError, asyncpg.ClientConfigurationError):  # its text may hold a part of the password
+            raise DatabaseUnusable(
+                "The database URL cannot be read: write postgresql://user:password@host:port/name, with / # ? @ and % "
+                "of a password percent-encoded."
+            ) from None
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseUnusable(
                 f"The database cannot be reached ({_sentence(error)}). Check its URL, or leave it out for our own."
             ) from None

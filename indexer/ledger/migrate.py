@@ -50,7 +50,9 @@ async def _migrate(connection: Connection) -> list[str]:
 async def _refuse_foreign(connection: Connection) -> None:
     tables = await connection.fetchval(
         "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
-        "WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'v', 'm')"
+        "WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'v', 'm') "
+        "AND NOT EXISTS (SELECT FROM pg_depend AS d "  # views of extensions are nobody's
+        "WHERE d.classid = 'pg_class'::regclass AND d.objid = pg_class.oid AND d.deptype = 'e')"
     )
     if tables:
         raise DatabaseUnusable(

@@ -94,10 +94,16 @@ async def held(database: Database, chain_id: int, deployments: Sequence[str]) ->
     return result
 
 
-async def leased_elsewhere(database: Database, chain_id: int, deployments: Sequence[str], own: Iterable[int]) -> bool:
-    """Whether somebody else holds a lease for one of the deployments; own: this process's fences."""
-    rows = await database.fetch(query("leases_of_others"), chain_id, list(deployments), list(own))
-    return bool(rows)
+async def held_hull(database: Database, chain_id: int, deployments: Sequence[str]) -> Span | None:
+    """From the lowest to the highest block that one of the deployments holds; None if none is held."""
+    (row,) = await database.fetch(query("held_hull"), chain_id, list(deployments))
+    return None if row["first_block"] is None else Span(row["first_block"], row["last_block"])
+
+
+async def leased_elsewhere(database: Database, chain_id: int, wanted: Mapping[str, Span], own: Iterable[int]) -> bool:
+    """Whether somebody else holds a lease for blocks that are wanted; own: this process's fences."""
+    first, last = min(span.first for span in wanted.values()), max(span.last for span in wanted.values())
+    return bool(await database.fetch(query("leases_of_others"), chain_id, list(wanted), list(own), first, last))
 
 
 async def renew(database: Database, leases: Iterable[Lease]) -> None:

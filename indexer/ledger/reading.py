@@ -26,7 +26,7 @@ async def ask(database: Database, statement: str) -> Rows:
             prepared = await connection.prepare(statement)
             names = tuple(attribute.name for attribute in prepared.get_attributes())
             return Rows(names, [tuple(map(_readable, row.values())) for row in await prepared.fetch()])
-    except asyncpg.PostgresError as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         hint = f" ({error.hint})" if getattr(error, "hint", None) else ""
         raise BadInput(f"Postgres refuses the statement: {error}{hint}") from None
 

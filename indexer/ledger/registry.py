@@ -43,6 +43,17 @@ async def register(
     return await database.transaction(work)
 
 
+async def keep_floor(database: Database, chain_ids: Iterable[int], min_liquidity_usd: int) -> None:
+    """Records the depth that pools need to tell a price; where it changed, closed days are to be valued again."""
+
+    async def work(connection: Connection) -> None:
+        for chain_id in sorted(chain_ids):
+            if await connection.fetchval(query("keep_floor"), chain_id, min_liquidity_usd) is not None:
+                await connection.execute(query("revalue"), chain_id)
+
+    await database.transaction(work)
+
+
 async def list_quotes(database: Database, quotes: Iterable[tuple[int, bytes, str, int, Decimal | None]]) -> None:
     """Makes these the listed tokens of their chains; where that changes something, closed days are valued again.
 

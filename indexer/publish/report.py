@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -22,11 +23,21 @@ async def protocol_table(database: Database, protocols: Sequence[str]) -> Table:
         table.add_column(heading, no_wrap=True)
     for heading in ("fees", "supply\nside", "revenue", "incentives", "earnings", "real\nshare"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in await database.fetch(query("protocol_totals"), list(protocols)):
+    for row in map(dict, await database.fetch(query("protocol_totals"), list(protocols))):
         figures = [dollars(row[name]) for name in _DOLLARS]
         share = "-" if row["real_share"] is None else f"{row['real_share'] * 100:.1f} %"
         table.add_row(row["protocol"], row["chain"], str(row["days"]), *figures, share)
+        table.caption = "\n".join([str(table.caption), *_remarks(row)])
     return table
+
+
+def _remarks(row: Mapping[str, Any]) -> Iterator[str]:
+    """What must be known to read a row rightly."""
+    if row["unpriced"]:
+        yield f"{row['protocol']} on {row['chain']}: {row['unpriced']:,} flows have no price and are in no sum"
+    if row["coverage"] is not None and row["coverage"] < 1:
+        share = f"{row['coverage'] * 100:.1f} % of its blocks"
+        yield f"{row['protocol']} on {row['chain']}: a day was read in part ({share})"
 
 
 def dollars(value: Decimal | None) -> str:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from indexer.errors import LeaseLost, Retry
+from indexer.errors import DatabaseUnusable, LeaseLost, Retry
 from indexer.ledger import ranges
 from indexer.ledger.ranges import LEASE_SECONDS, Lease
 from indexer.model import Span
@@ -44,7 +44,7 @@ async def backfill(group: Group, target: Span, final: int, progress: Progress) -
     if not any(left) and not await _others_read(group, wanted, set()):
         return
     progress.stage = "reading parameters"
-    await ensure_history(group, target.last)
+    await ensure_history(group, target)
     progress.stage = "reading logs"
     leases: set[Lease] = set()
     async with _heartbeat(group, leases):
@@ -107,7 +107,7 @@ async def _read_one(group: Group, lease: Lease, final: int, progress: Progress) 
 async def _others_read(group: Group, wanted: Mapping[str, Span], leases: set[Lease]) -> bool:
     """Whether some block is being read by another process, which might die and leave it to us."""
     own = {lease.fence for lease in leases}
-    return await ranges.leased_elsewhere(group.database, group.chain_id, list(wanted), own)
+    return await ranges.leased_elsewhere(group.database, group.chain_id, wanted, own)
 
 
 @asynccontextmanager
@@ -115,7 +115,10 @@ async def _heartbeat(group: Group, leases: set[Lease]) -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
-            await ranges.renew(group.database, leases)
+            try:
+                await ranges.renew(group.database, leases)
+            except DatabaseUnusable as error:  # the readers meet it too, and end the run if it stays
+                log.warning("leases not renewed", chain=group.pool.chain.name, reason=str(error))
 
     task = asyncio.create_task(beat())
     try:

@@ -11,13 +11,13 @@ from indexer.chain.fetch import Logs
 from indexer.chain.logs import take
 from indexer.decode.columns import Fault, Raw, decode
 from indexer.decode.signature import Event, parse_event
-from indexer.errors import IndexerError
+from indexer.errors import BadInput
 from indexer.manifest import Deployment
 from indexer.model import Address, Batch, Ints, Mask, Quarantined, Subscription
 from indexer.work.group import subscriptions
 
 
-class DoubleClaimError(IndexerError):
+class DoubleClaimError(BadInput):
     """Two deployments recognise the same log: one flow would be booked twice."""
 
 

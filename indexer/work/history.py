@@ -21,28 +21,28 @@ GLANCE = 1_000  # blocks of the first question: a refusal tells the endpoint's l
 _END_OF_BLOCK = (1 << 24) - 1  # later than any log: what a block's state shows
 
 
-async def ensure_history(group: Group, last: int) -> None:
-    """Makes every parameter change up to `last` known, or decides that ranges ask the state.
+async def ensure_history(group: Group, target: Span) -> None:
+    """Makes every parameter change up to the target's end known, or decides that its ranges ask the state.
 
     Parameter events are rare, so the question covers as many blocks as the endpoint allows.
     """
     wanting = [one for one in group.deployments if family_of(one).parameters]
     for deployment in wanting if not group.steps_from_state else ():
         read = await context.histories(group.database, group.chain_id, [deployment.id])
-        for gap in missing(Span(deployment.start_block, last), read[deployment.id]):
-            if not await _read(group, deployment, gap):
+        for gap in missing(Span(deployment.start_block, target.last), read[deployment.id]):
+            if not await _read(group, deployment, gap, target):
                 group.steps_from_state = True
                 return
 
 
-async def _read(group: Group, deployment: Deployment, gap: Span) -> bool:
+async def _read(group: Group, deployment: Deployment, gap: Span, target: Span) -> bool:
     """Reads the events of a gap in ever larger parts; False where the endpoint's limit makes that too dear."""
     fetcher = Fetcher(group.pool, shapes(parameter_events(deployment)), first_blocks=GLANCE)
     first, stateless = gap.first, False
     while first <= gap.last:
         limit = group.pool.limits.max_blocks
         if limit is not None and (gap.last - first + 1) // limit > DEAR and not stateless:
-            stateless = not await _has_state(group, deployment, gap.first)
+            stateless = not await _has_state(group, deployment, max(target.first - 1, 0))
             if not stateless:
                 return False
         part = Span(first, min(gap.last, first + fetcher.range_blocks - 1))

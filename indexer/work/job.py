@@ -10,12 +10,11 @@ from indexer.chain.limits import Limits
 from indexer.chain.pool import Endpoints
 from indexer.chain.times import first_block_at
 from indexer.errors import BadInput
-from indexer.ledger import closing, context
+from indexer.ledger import closing, context, ranges
 from indexer.ledger.connect import Database
-from indexer.ledger.sql import query
 from indexer.manifest import Deployment
 from indexer.model import Span
-from indexer.settings import Settings, is_relative, parse_moment
+from indexer.settings import Settings, parse_moment
 from indexer.work.backfill import backfill
 from indexer.work.close import close_chain
 from indexer.work.follow import follow
@@ -57,12 +56,7 @@ class ChainJob:
 
     async def follow(self, final: Header) -> None:
         """Goes on with newly final blocks, for ever."""
-
-        async def close(head: Header) -> None:
-            if await self._close(head):
-                await closing.refresh(self._database)
-
-        await follow(self._pool, self._groups, self._first, final, self._progress, close)
+        await follow(self._pool, self._groups, self._first, final, self._progress, self._close)
 
     async def close(self) -> None:
         """Remembers what was learned of the endpoints and closes their connections."""
@@ -72,12 +66,12 @@ class ChainJob:
         finally:
             await self._pool.close()
 
-    async def _close(self, final: Header) -> bool:
-        """Closes what is over; whether some day's figures changed."""
+    async def _close(self, final: Header) -> None:
+        """Closes what is over, and shows it."""
         self._progress.stage = "closing days"
-        valued = await close_chain(self._pool, self._database, final, self._settings.prices.min_liquidity_usd)
+        if await close_chain(self._pool, self._database, final, self._settings.prices.min_liquidity_usd):
+            await closing.refresh(self._database)
         self._progress.stage = "done"
-        return bool(valued)
 
     async def _restore_limits(self) -> None:
         names = list(self._pool.limits_by_fingerprint)
@@ -88,13 +82,15 @@ class ChainJob:
         """From the settings' start, or from what is held already, to their end or the final head."""
         start, to = self._settings.start, self._settings.to
         last = final.number if to is None else await self._block(to, final, end=True)
-        (held,) = await self._database.fetch(query("held_range"), self._pool.chain.chain_id, self._deployments)
-        if start is None and held["first_block"] is not None:
-            return Span(held["first_block"], last)
-        written = DEFAULT_START if start is None else start
-        first = await self._block(written, final)
-        if held["last_block"] is not None and is_relative(written):
-            first = min(first, held["last_block"] + 1)  # a time ago moves on: it must leave no gap behind
+        held = await ranges.held_hull(self._database, self._pool.chain.chain_id, self._deployments)
+        if start is None and held is not None:
+            return Span(held.first, max(held.first, last))
+        first = await self._block(DEFAULT_START if start is None else start, final)
+        if to is not None and first > last:
+            raise BadInput(
+                f"{self._pool.chain.name}: nothing lies between --from {start} (block {first}) and --to {to} (block "
+                f"{last}). A date given as --to is where it stops: write the day after it."
+            )
         return Span(first, last)
 
     async def _block(self, written: str | int, final: Header, *, end: bool = False) -> int:
@@ -102,16 +98,13 @@ class ChainJob:
         moment = parse_moment(written, int(time.time()))
         if moment.block is not None:
             number = moment.block
-        elif moment.time is not None and moment.time > final.time:
-            if not end:
-                raise BadInput(
-                    f"{written} is after {self._pool.chain.name}'s last final block, {final.number}: start earlier."
-                )
-            return final.number
+        elif moment.time is not None and moment.time <= final.time:
+            number = (await first_block_at(self._pool, moment.time, 0, final)).number - end
         else:
-            number = (await first_block_at(self._pool, moment.time or 0, 0, final)).number - end
+            number = final.number + 1  # a time that no final block has reached
         if number > final.number and not end:
             raise BadInput(
-                f"Block {number} is not final on {self._pool.chain.name} yet: the last final one is {final.number}."
+                f"{written} is not final on {self._pool.chain.name} yet: the last final block is {final.number}. "
+                "Start earlier."
             )
         return min(number, final.number)

@@ -18,10 +18,12 @@ COMMENT ON TYPE flow_basis IS 'At which moment the money is seen: accrued (earne
 
 CREATE TABLE chain (
     chain_id bigint PRIMARY KEY,
-    name text NOT NULL UNIQUE
+    name text NOT NULL UNIQUE,
+    min_liquidity_usd bigint
 );
 COMMENT ON TABLE chain IS 'Chains the ledger knows.';
 COMMENT ON COLUMN chain.chain_id IS 'EIP-155 chain id.';
+COMMENT ON COLUMN chain.min_liquidity_usd IS 'Depth in dollars that a pool needed to tell a price when the closed days were valued.';
 COMMENT ON COLUMN chain.name IS 'Name used in settings, manifests and views.';
 
 CREATE TABLE protocol (

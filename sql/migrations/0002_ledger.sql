@@ -54,6 +54,7 @@ BEGIN
     EXECUTE format('CREATE TABLE %I (LIKE flow INCLUDING ALL)', partition);
     EXECUTE format('ALTER TABLE %I ADD CONSTRAINT month CHECK (block_time >= %L AND block_time < %L)', partition, month, next_month);
     EXECUTE format('ALTER TABLE flow ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', partition, month, next_month);
+    EXECUTE format('COMMENT ON TABLE %I IS %L', partition, 'Flows of ' || to_char(month AT TIME ZONE 'UTC', 'YYYY-MM') || ', UTC.');
     EXECUTE format('ALTER TABLE %I DROP CONSTRAINT month', partition);
 END $$;
 COMMENT ON FUNCTION ensure_flow_month(timestamptz) IS 'Makes the partition of flow for the UTC month of a moment, if it is not there.';

@@ -15,9 +15,14 @@ BEGIN
     DELETE FROM range_trade WHERE chain_id = known.chain_id AND deployment = forgotten;
     DELETE FROM trade_daily WHERE chain_id = known.chain_id AND deployment = forgotten;
     DELETE FROM flow_daily WHERE chain_id = known.chain_id AND deployment = forgotten;
+    DELETE FROM lease WHERE chain_id = known.chain_id AND forgotten = ANY(deployments);
+    -- Its pools may have told prices, which are carried for seven days.
     INSERT INTO dirty_value (chain_id, day)
-    SELECT chain_id, day FROM deployment_day WHERE chain_id = known.chain_id AND deployment = forgotten
-    ON CONFLICT DO NOTHING;
+    SELECT DISTINCT later.chain_id, later.day
+    FROM deployment_day AS gone
+    JOIN deployment_day AS later ON later.chain_id = gone.chain_id AND later.day BETWEEN gone.day AND gone.day + 7
+    WHERE gone.chain_id = known.chain_id AND gone.deployment = forgotten
+    ON CONFLICT (chain_id, day) DO UPDATE SET day = excluded.day;
     DELETE FROM deployment_day WHERE chain_id = known.chain_id AND deployment = forgotten;
     DELETE FROM dirty_day WHERE chain_id = known.chain_id AND deployment = forgotten;
     DELETE FROM contract WHERE chain_id = known.chain_id AND deployment = forgotten;

@@ -1,15 +1,28 @@
 -- Ranges: what is held, what is being read, and the one transaction that commits.
 
 -- name: held
--- Spans held or being read, per deployment.
-SELECT deployment, first_block, last_block
+-- Spans held or being read, per deployment, merged.
+SELECT deployment, lower(span) AS first_block, upper(span) - 1 AS last_block
+FROM (
+    SELECT deployment, unnest(range_agg(int8range(first_block, last_block, '[]'))) AS span
+    FROM (
+        SELECT deployment, first_block, last_block
+        FROM range_deployment
+        WHERE chain_id = $1 AND deployment = ANY($2::text[])
+        UNION ALL
+        SELECT taken.deployment, lease.first_block, lease.last_block
+        FROM lease
+        CROSS JOIN LATERAL unnest(lease.deployments) AS taken (deployment)
+        WHERE lease.chain_id = $1 AND taken.deployment = ANY($2::text[])
+    ) AS part
+    GROUP BY deployment
+) AS merged;
+
+-- name: held_hull
+-- The lowest and the highest block that one of the deployments holds.
+SELECT min(first_block) AS first_block, max(last_block) AS last_block
 FROM range_deployment
-WHERE chain_id = $1 AND deployment = ANY($2::text[])
-UNION ALL
-SELECT taken.deployment, lease.first_block, lease.last_block
-FROM lease
-CROSS JOIN LATERAL unnest(lease.deployments) AS taken (deployment)
-WHERE lease.chain_id = $1 AND taken.deployment = ANY($2::text[]);
+WHERE chain_id = $1 AND deployment = ANY($2::text[]);
 
 -- name: lock_claims
 -- One claim a chain at a time.
@@ -26,8 +39,11 @@ VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::int))
 RETURNING fence;
 
 -- name: leases_of_others
--- Leases of these deployments that are not this process's own.
-SELECT fence FROM lease WHERE chain_id = $1 AND deployments && $2::text[] AND fence <> ALL($3::bigint[]);
+-- Leases of these deployments between two blocks ($4, $5) that are not this process's own.
+SELECT fence
+FROM lease
+WHERE chain_id = $1 AND deployments && $2::text[] AND fence <> ALL($3::bigint[])
+    AND first_block <= $5 AND last_block >= $4;
 
 -- name: renew_leases
 -- The holder is alive: its leases last longer.

@@ -4,6 +4,10 @@
 -- Makes a chain known.
 INSERT INTO chain (chain_id, name) VALUES ($1, $2) ON CONFLICT (chain_id) DO UPDATE SET name = excluded.name;
 
+-- name: keep_floor
+-- Records the depth that pools need from now on; a row if it was another one before.
+UPDATE chain SET min_liquidity_usd = $2 WHERE chain_id = $1 AND min_liquidity_usd IS DISTINCT FROM $2 RETURNING chain_id;
+
 -- name: put_protocol
 -- Makes a protocol known, with its manifest's present words.
 INSERT INTO protocol (protocol, name, category, methodology) VALUES ($1, $2, $3, $4)
@@ -26,7 +30,7 @@ INSERT INTO own_token (chain_id, protocol, token) VALUES ($1, $2, $3);
 -- What is counted, whose a token is or what it is priced against has changed: closed days are to be valued again.
 INSERT INTO dirty_value (chain_id, day)
 SELECT DISTINCT chain_id, day FROM deployment_day WHERE chain_id = $1 ORDER BY day
-ON CONFLICT DO NOTHING;
+ON CONFLICT (chain_id, day) DO UPDATE SET day = excluded.day;
 
 -- name: stored_deployment
 -- The version and manifest that a deployment's coverage counts for.

@@ -6,8 +6,6 @@ SELECT
     y.chain,
     y.protocol,
     count(*) AS days,
-    min(y.day) AS first_day,
-    max(y.day) AS last_day,
     sum(y.fees_usd) AS fees_usd,
     sum(y.supply_side_usd) AS supply_side_usd,
     sum(y.revenue_usd) AS revenue_usd,
@@ -28,9 +26,3 @@ LEFT JOIN (
 WHERE y.protocol = ANY($1::text[])
 GROUP BY y.chain, y.protocol
 ORDER BY fees_usd DESC NULLS LAST, y.protocol;
-
--- name: held_range
--- The blocks that a chain's deployments hold, from the lowest to the highest.
-SELECT min(first_block) AS first_block, max(last_block) AS last_block
-FROM range_deployment
-WHERE chain_id = $1 AND deployment = ANY($2::text[]);

@@ -75,17 +75,35 @@ INSERT INTO protocol_day (
     chain_id, protocol, day, fees_usd, supply_side_usd, protocol_usd, holders_usd, revenue_usd, incentives_usd,
     production_usd, issuance_usd, external_usd, distribution_usd, loss_usd, issued_usd, earnings_usd, real_usd,
     synthetic_usd, real_share, flows, unpriced, blocks_held, blocks, exactness)
-WITH closed AS (
+WITH bound AS (
     SELECT
-        d.protocol,
-        (array_agg(c.blocks_held ORDER BY c.blocks_held::numeric / nullif(c.blocks, 0)))[1] AS blocks_held,
-        (array_agg(c.blocks ORDER BY c.blocks_held::numeric / nullif(c.blocks, 0)))[1] AS blocks,
-        string_agg(DISTINCT d.exactness, '; ' ORDER BY d.exactness) AS exactness,
-        array_agg(DISTINCT d.deployment) AS deployments
-    FROM deployment_day AS c
-    JOIN deployment AS d USING (chain_id, deployment)
-    WHERE c.chain_id = $1 AND c.day = $2
-    GROUP BY d.protocol
+        max(block_number) FILTER (WHERE day = $2) AS first,
+        max(block_number) FILTER (WHERE day = $2::date + 1) AS next
+    FROM day_start
+    WHERE chain_id = $1 AND day IN ($2, $2::date + 1)
+),
+part AS (
+    -- Every deployment that lived on the day, read or not.
+    SELECT
+        d.protocol, d.deployment, d.exactness,
+        coalesce(c.blocks_held, 0) AS blocks_held,
+        coalesce(c.blocks, bound.next - greatest(bound.first, d.start_block)) AS blocks
+    FROM deployment AS d
+    CROSS JOIN bound
+    LEFT JOIN deployment_day AS c ON c.chain_id = d.chain_id AND c.deployment = d.deployment AND c.day = $2
+    WHERE d.chain_id = $1 AND d.start_block < bound.next
+),
+closed AS (
+    -- A day that nobody has read has no row: its figures are unknown, not zero.
+    SELECT
+        protocol,
+        (array_agg(blocks_held ORDER BY blocks_held::numeric / nullif(blocks, 0)))[1] AS blocks_held,
+        (array_agg(blocks ORDER BY blocks_held::numeric / nullif(blocks, 0)))[1] AS blocks,
+        string_agg(DISTINCT exactness, '; ' ORDER BY exactness) FILTER (WHERE blocks_held > 0) AS exactness,
+        array_agg(DISTINCT deployment) FILTER (WHERE blocks_held > 0) AS deployments
+    FROM part
+    GROUP BY protocol
+    HAVING max(blocks_held) > 0
 ),
 known AS (
     SELECT closed.protocol, array_agg(DISTINCT counted.kind) AS kinds

@@ -441,6 +441,16 @@ async def test_a_budget_spaces_requests_and_counts_batch_items() -> None:
         assert s.clock.at - before >= 2 * SECOND
 
 
+async def test_a_budget_holds_for_its_own_endpoint_only() -> None:
+    async with scene(echo, echo, requests_per_second=[1, None]) as s:
+        await s.pool.verify()
+        before = s.clock.at
+        for number in range(20):
+            await s.pool.call("eth_x", [number])
+        assert s.clock.at - before < 12 * SECOND, "the one without a budget is not held back"
+        assert s.nodes[1].count("eth_x") > s.nodes[0].count("eth_x")
+
+
 async def test_a_reader_that_finds_a_lie_sends_the_question_elsewhere() -> None:
     def read(answer: bytes) -> int:
         if answer == b'"lie"':

@@ -160,9 +160,16 @@ async def test_a_cut_after_commit_is_resolved_by_reading_back(
 
 async def test_others_leases_are_told_from_ones_own(database: Database) -> None:
     mine = await taken(database)
-    assert not await leased_elsewhere(database, CHAIN, ["made.one"], [mine.fence])
-    assert await leased_elsewhere(database, CHAIN, ["made.one"], [])
-    assert not await leased_elsewhere(database, CHAIN, ["made.two"], [])
+    assert not await leased_elsewhere(database, CHAIN, {"made.one": Span(0, 99)}, [mine.fence])
+    assert await leased_elsewhere(database, CHAIN, {"made.one": Span(0, 99)}, [])
+    assert not await leased_elsewhere(database, CHAIN, {"made.two": Span(0, 99)}, [])
+
+
+async def test_leases_beyond_what_is_wanted_are_nobodys_concern(database: Database) -> None:
+    """A run over one day does not wait for another process's years."""
+    mine = await taken(database)
+    beyond = Span(mine.span.last + 1, mine.span.last + 99)
+    assert not await leased_elsewhere(database, CHAIN, {"made.one": beyond}, [])
 
 
 async def test_held_counts_what_is_committed_and_what_is_being_read(database: Database) -> None:

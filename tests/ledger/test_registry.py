@@ -14,7 +14,7 @@ from indexer.errors import LeaseLost
 from indexer.ledger.closing import close_days, put_day_start, refresh, value_days
 from indexer.ledger.connect import Database
 from indexer.ledger.ranges import commit
-from indexer.ledger.registry import list_quotes
+from indexer.ledger.registry import keep_floor, list_quotes
 from indexer.model import Basis, Classified, Kind
 from tests.ledger.made import (
     CHAIN,
@@ -179,3 +179,42 @@ async def test_workers_started_at_once_register_alike(database: Database) -> Non
     ):
         rows = await database.fetch(f"SELECT count(*) AS n FROM {table}")
         assert rows[0]["n"] == count, table
+
+
+async def test_a_day_that_nobody_has_read_again_has_no_row_and_no_zero(closed: Database) -> None:
+    """After a new version only the last day is read: the earlier ones are unknown, so yield_daily leaves them out."""
+    await known(closed, NEWER, replace(deployment("two"), digest=b"\2" * 32))
+    await store(closed, 17_280, 25_919, reading(owner=ONE))
+    await store(closed, 17_280, 25_919, reading(owner=TWO))
+    await close(closed)
+    shown = await closed.fetch("SELECT day, fees_usd, coverage FROM yield_daily ORDER BY day")
+    assert [tuple(row) for row in shown] == [(DAYS[2], 0, 1)]
+
+
+async def test_coverage_is_that_of_the_least_covered_deployment_even_of_one_that_read_nothing(closed: Database) -> None:
+    """A deployment added later has not read the closed days: they are covered in part, and its kinds stay unknown."""
+    await known(closed, deployment("one"), deployment("two"), deployment("three", counts={Kind.INCENTIVE: None}))
+    await close(closed)
+    shown = await closed.fetch("SELECT DISTINCT coverage, incentives_usd FROM yield_daily")
+    assert [tuple(row) for row in shown] == [(0, None)]
+
+
+async def test_a_mark_made_while_a_day_is_valued_stays(closed: Database) -> None:
+    """Who changes a peg meanwhile waits for the valuing, and its mark is not taken for the older one."""
+    await closed.fetch("INSERT INTO dirty_value VALUES ($1, $2)", CHAIN, DAYS[0])
+    async with closed.pool.acquire() as valuing, valuing.transaction():
+        await valuing.execute("DELETE FROM dirty_value WHERE chain_id = $1 AND day = $2", CHAIN, DAYS[0])
+        marking = asyncio.create_task(list_quotes(closed, [(CHAIN, USDC, "USDC", 6, Decimal(2))]))
+        await asyncio.sleep(0.2)
+        assert not marking.done()
+    await marking
+    assert {row["day"] for row in await closed.fetch("SELECT day FROM dirty_value")} >= {DAYS[0]}
+
+
+async def test_another_floor_of_depth_values_closed_days_again(closed: Database) -> None:
+    """Figures of two methodologies in one ledger would look alike; the same floor again changes nothing."""
+    await keep_floor(closed, [CHAIN], 1000)
+    assert await closed.fetch("SELECT FROM dirty_value")
+    await close(closed)
+    await keep_floor(closed, [CHAIN], 1000)
+    assert await closed.fetch("SELECT FROM dirty_value") == []

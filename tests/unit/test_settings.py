@@ -49,7 +49,7 @@ def test_without_anything_the_defaults_hold() -> None:
     assert settings.database is None
     assert settings.data_dir.name == "indexer"
     assert (settings.protocols, settings.start, settings.to, dict(settings.chains)) == ((), None, None, {})
-    assert settings.prices.min_liquidity_usd == 50_000
+    assert settings.prices.min_liquidity_usd == 500_000
 
 
 def test_a_full_file_is_read(tmp_path: Path) -> None:

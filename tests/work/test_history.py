@@ -46,7 +46,7 @@ async def test_every_change_up_to_the_end_is_known_whatever_range_comes_first(da
     """A late range sees all changes, an early one none that come after it; asked in any order."""
     world = switched((10, 4, 4), (500, 5, 6), (90_000, 0, 0))
     async with group_over(world, database, ONE) as group:
-        await ensure_history(group, START + 100_000)
+        await ensure_history(group, Span(START, START + 100_000))
         assert not group.steps_from_state
         late = await steps_for(group, ONE, [POOL], Span(START + 95_000, START + 99_000), [])
         early = await steps_for(group, ONE, [POOL], Span(START, START + 400), [])
@@ -59,7 +59,7 @@ async def test_history_is_read_once_and_then_only_what_is_new(database: Database
     world = switched((10, 4, 4), (5000, 5, 6))
     for last in (4000, 4000, 9000):
         async with group_over(world, database, ONE) as group:
-            await ensure_history(group, START + last)
+            await ensure_history(group, Span(START, START + last))
     asked = sorted(world.spans)
     assert asked[0].first == START
     assert asked[-1].last == START + 9000
@@ -75,7 +75,7 @@ async def test_a_long_history_is_read_in_ever_larger_parts(database: Database) -
     """Two million blocks of rare events without a limit: few questions."""
     world = switched((1_000_000, 4, 4))
     async with group_over(world, database, ONE) as group:
-        await ensure_history(group, HEAD)
+        await ensure_history(group, Span(START, HEAD))
         assert taken(await steps_for(group, ONE, [POOL], Span(HEAD, HEAD), [])) == [(1_000_000, (4, 4))]
     assert len(world.spans) < 15
 
@@ -84,7 +84,7 @@ async def test_what_a_range_s_own_logs_tell_is_not_told_twice(database: Database
     """A change that the ledger knows already and the range sees again is one step, in its place."""
     world = switched((10, 4, 4), (20, 5, 5))
     async with group_over(world, database, ONE) as group:
-        await ensure_history(group, START + 100)
+        await ensure_history(group, Span(START, START + 100))
         span = Span(START + 15, START + 30)
         (known,) = (await steps_for(group, ONE, [POOL], span, [])).values()
         again = await steps_for(group, ONE, [POOL], span, [known[1]])
@@ -99,7 +99,7 @@ async def test_short_ranges_and_old_state_make_ranges_ask_the_state(database: Da
     world = switched((10, 4, 4), (1_000_000, 5, 6))
     world.max_blocks = LIMIT
     async with group_over(world, database, ONE) as group:
-        await ensure_history(group, HEAD)
+        await ensure_history(group, Span(START, HEAD))
         assert group.steps_from_state
         assert len(world.spans) < DEAR
         world.blocks.clear()
@@ -143,9 +143,9 @@ async def test_without_old_state_events_are_read_however_many_questions_it_takes
     world = switched((10, 4, 4), (2_000, 5, 6))
     world.max_blocks, world.oldest_state = LIMIT, HEAD - 128
     async with group_over(world, database, ONE) as group:
-        await ensure_history(group, FAR)
+        await ensure_history(group, Span(START, FAR))
         assert not group.steps_from_state
-        assert world.blocks == {START}
+        assert world.blocks == {START - 1}, "the state just before the span"
         calls = group.pool.requests - len(world.spans)
         assert calls < 10, "the missing state is asked for once, not before every part"
         assert taken(await steps_for(group, ONE, [POOL], Span(FAR, FAR), [])) == [(10, (4, 4)), (2_000, (5, 6))]
@@ -157,7 +157,7 @@ async def test_a_limit_learnt_halfway_is_not_too_dear_for_a_short_history(databa
     world = switched((10, 4, 4))
     world.max_blocks = LIMIT
     async with group_over(world, database, ONE) as group:
-        await ensure_history(group, START + LIMIT * DEAR // 2)
+        await ensure_history(group, Span(START, START + LIMIT * DEAR // 2))
         assert not group.steps_from_state
     assert not world.blocks
 
@@ -204,7 +204,7 @@ async def test_events_and_state_book_the_same_flows_in_any_order_of_ranges(
         Span(START + 41, START + 60),
     ]
     async with group_over(world, database, ONE) as group:
-        await ensure_history(group, START + 60)
+        await ensure_history(group, Span(START, START + 60))
         from_events = await flows(group, spans)
         dice.shuffle(spans)
         assert await flows(group, spans) == from_events
