@@ -108,6 +108,8 @@ async def test_a_half_read_day_says_so_and_is_closed_again_when_the_rest_comes(r
     await store(ready, 4320, 8640 + 99, reading(flows([at(0, 5000)], [1])))
     await close_days(ready, CHAIN, DAYS[4])
     assert await days(ready) == [(DAYS[0], 1, 4320, 8640), (DAYS[1], 0, 100, 8640)]
+    await store(ready, 0, 2 * 8640 - 1, reading(owner=TWO))  # the coverage shown is that of the least covered
+    await close_days(ready, CHAIN, DAYS[4])
     await value_days(ready, CHAIN, 0)
     await refresh(ready)
     rows = await ready.fetch("SELECT coverage FROM yield_daily ORDER BY day")
