@@ -1,4 +1,4 @@
-"""Every error the indexer raises on purpose.
+"""The errors the indexer raises on purpose; modules that need to tell more apart refine them.
 
 IndexerError
 ├── Retry                  the same request may succeed later or elsewhere

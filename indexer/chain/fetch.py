@@ -82,11 +82,10 @@ class Pace:
 
 @dataclass(slots=True)
 class Logs:
-    """All logs of a span that some shapes asked for. octets: of the answers; endpoint: host that answered last."""
+    """All logs of a span that some shapes asked for. endpoint: host that answered last."""
 
     groups: dict[LogKey, Raw] = field(default_factory=dict)
     received: int = 0
-    octets: int = 0
     anchor: tuple[int, bytes] | None = None
     endpoint: str = ""
 
@@ -178,7 +177,6 @@ def _past(answer: Answer) -> Answer:
 
 def _add(logs: Logs, parts: dict[LogKey, list[Raw]], answer: Answer) -> None:
     logs.received += answer.logs
-    logs.octets += answer.octets
     if answer.anchor is not None and (logs.anchor is None or answer.anchor[0] >= logs.anchor[0]):
         logs.anchor = answer.anchor
     for key, raw in answer.groups.items():

@@ -99,9 +99,7 @@ async def _read_one(group: Group, lease: Lease, final: int, progress: Progress) 
     await ranges.commit(group.database, lease, reading)
     progress.blocks_done += len(lease.span)
     progress.logs += reading.logs_received
-    progress.logs_used += reading.logs_used
     progress.flows += reading.flows
-    progress.ranges += 1
 
 
 async def _others_read(group: Group, wanted: Mapping[str, Span], leases: set[Lease]) -> bool:

@@ -13,7 +13,5 @@ class Progress:
     blocks_wanted: int = 0
     blocks_done: int = 0
     logs: int = 0
-    logs_used: int = 0
     flows: int = 0
-    ranges: int = 0
     stage: str = "starting"
