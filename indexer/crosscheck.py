@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from pydantic import ValidationError
+
 from indexer.decode.signature import parse_event
-from indexer.documents import Mistake, Place, quoted
+from indexer.documents import Document, Mistake, Place, mistakes, quoted
 from indexer.families.interface import Arity, Contracts, Family
 from indexer.model import Basis, Kind, Subscription
 
@@ -33,7 +35,7 @@ def protocol_mistakes(file: str, raw: object, chains: Collection[str]) -> Iterat
 
 
 def deployment_mistakes(raw: object, chains: Collection[str], families: Families) -> Iterator[Mistake]:
-    """Mistakes of a deployment table as read, places within it: chain, family, contracts, sources."""
+    """Mistakes of a deployment table as read, places within it: chain, family, options, contracts, counts, sources."""
     if not isinstance(raw, dict):
         return
     chain, family = _texts(raw, "chain", "family")
@@ -41,15 +43,32 @@ def deployment_mistakes(raw: object, chains: Collection[str], families: Families
     contracts, sources = raw.get("contracts"), raw.get("sources")
     if family and family not in families:
         yield (("family",), f"{quoted(family)} is not a family known here: use one of {_listed(families)}")
-    elif family and isinstance(contracts, dict):
-        yield from _wrong_roles(contracts, families[family])
-        yield from _wrong_counts(raw.get("counts"), families[family])
+    elif family:
+        wrong: list[Mistake] = []
+        options = read_options(raw.get("options"), families[family], wrong)
+        yield from wrong
+        if isinstance(contracts, dict) and not wrong:
+            yield from _wrong_roles(contracts, families[family])
+            yield from _wrong_counts(raw.get("counts"), families[family].configured(options))
     if isinstance(sources, dict):
         given = {"start_block", *(contracts if isinstance(contracts, dict) else ())}
         for key in sorted(given - sources.keys()):
             yield (("sources", key), "is missing: add the link or sentence that proves this fact")
         for key in sorted(sources.keys() - given):
             yield ("sources", key), "belongs to no fact of this deployment: remove it"
+
+
+def read_options(raw: object, family: Family, wrong: list[Mistake]) -> Document | None:
+    """A deployment's options in the family's shape, None where it has none; mistakes join `wrong`."""
+    if family.options is None:
+        if raw is not None:
+            wrong.append((("options",), f"are unknown to family {family.name}: remove the table"))
+        return None
+    try:
+        return family.options.model_validate({} if raw is None else raw)
+    except ValidationError as fault:
+        wrong += mistakes(fault, ("options",))
+        return None
 
 
 def _wrong_roles(contracts: Mapping[str, object], family: Family) -> Iterator[Mistake]:

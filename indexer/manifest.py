@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from indexer.crosscheck import Families, deployment_mistakes, protocol_mistakes, same_name, shared_event
+from indexer.crosscheck import Families, deployment_mistakes, protocol_mistakes, read_options, same_name, shared_event
 from indexer.documents import (
     AddressText,
     Block,
@@ -54,8 +54,8 @@ class Deployment:
     """One family at given addresses on one chain.
 
     id: protocol.chain or protocol.chain.name. contracts: addresses by role, every role of the family present.
-    counts: the basis the views count, by kind, None for a kind known not to occur. digest: 32 octets over what
-    decides its flows.
+    counts: the basis the views count, by kind, None for a kind known not to occur. options: what else the family
+    needs to know, in its own shape. digest: 32 octets over what decides its flows.
     """
 
     id: str
@@ -67,6 +67,7 @@ class Deployment:
     counts: Mapping[Kind, Basis | None]
     exactness: str
     digest: bytes
+    options: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,26 @@ def load_protocols(
     return {protocol.id: protocol for protocol in sorted(found, key=lambda protocol: protocol.id)}
 
 
-def digest(chain: str, family: str, start_block: int, contracts: Mapping[str, tuple[Address, ...]]) -> bytes:
-    """sha256 over canonical JSON of what decides a deployment's flows; the order of addresses does not matter."""
+def digest(
+    chain: str, family: str, start_block: int, contracts: Mapping[str, tuple[Address, ...]], options: object = None
+) -> bytes:
+    """sha256 over canonical JSON of what decides a deployment's flows; the order of addresses does not matter.
+
+    options: the table as written; its `source` keys, which prove facts and decide nothing, are left out.
+    """
     roles = {role: sorted(address.hex() for address in held) for role, held in contracts.items() if held}
     facts = {"chain": chain, "family": family, "start_block": start_block, "contracts": roles}
+    if options:
+        facts["options"] = _without_sources(options)
     return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _without_sources(written: object) -> object:
+    if isinstance(written, dict):
+        return {key: _without_sources(value) for key, value in written.items() if key != "source"}
+    if isinstance(written, list):
+        return [_without_sources(value) for value in written]
+    return written if isinstance(written, bool | int) else str(written)
 
 
 def _addresses(value: object) -> tuple[Address, ...]:
@@ -153,7 +169,8 @@ class _DeploymentTable(Document):
     start_block: Block
     exactness: Words
     contracts: dict[str, Annotated[tuple[bytes, ...], BeforeValidator(_addresses)]]
-    counts: Annotated[dict[Kind, Annotated[Basis | None, BeforeValidator(_none)]], Field(min_length=1)]
+    counts: dict[Kind, Annotated[Basis | None, BeforeValidator(_none)]] = Field(default_factory=dict)
+    options: dict[str, Any] | None = None
     sources: dict[str, SourceText]
 
 
@@ -182,7 +199,7 @@ def _draft(file: str, raw: Mapping[str, Any], chains: Collection[str], families:
     for at, row in enumerate(rows):
         wrong = [(("deployment", at, *place), text) for place, text in deployment_mistakes(row, chains, families)]
         table = _read(_DeploymentTable, row, ("deployment", at), wrong)
-        if table is not None and not any(place[2] in ("family", "contracts") for place, _ in wrong):
+        if table is not None and not any(place[2] in ("family", "contracts", "options") for place, _ in wrong):
             draft.deployments[at] = _deployment(draft.table.id if draft.table else file, table, families[table.family])
         draft.mistakes += wrong
     return draft
@@ -207,7 +224,8 @@ def _deployment(protocol: str, table: _DeploymentTable, family: Family) -> Deplo
         contracts,
         table.counts,
         table.exactness,
-        digest(table.chain, table.family, table.start_block, contracts),
+        digest(table.chain, table.family, table.start_block, contracts, table.options),
+        read_options(table.options, family, []),
     )
 
 
@@ -239,4 +257,5 @@ def _contested(drafts: list[_Draft], families: Families) -> Iterator[str]:
 
 
 def _shared(one: Deployment, other: Deployment, families: Families) -> str | None:
-    return shared_event((families[one.family], one.contracts), (families[other.family], other.contracts))
+    left, right = (families[each.family].configured(each.options) for each in (one, other))
+    return shared_event((left, one.contracts), (right, other.contracts))

@@ -154,18 +154,31 @@ class Flows:
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """Both sides of each swap of a pool, for volume and price: what went in, what came out, and the price after.
+    """What each swap of a pool brought in and took out: volume, and the price evidence we get for free.
 
-    sqrt_price: Q64.96 square root of token1 per token0 in raw units; liquidity: in-range L after the swap.
+    depth0, depth1: raw units of the pool that provably stand behind its price; told in the last row of each contract
+    and UTC day, zero elsewhere. None where the family cannot know, so that these pools tell no price.
     """
 
     where: Where
-    token0: Octets
+    token0: Octets  # (n, 20)
     token1: Octets
-    amount0: Words  # magnitude
-    amount1: Words  # magnitude
-    sqrt_price: Words
-    liquidity: Words
+    in0: Words
+    in1: Words
+    out0: Words
+    out1: Words
+    depth0: Words | None
+    depth1: Words | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a price feed said: dollars per whole token as an integer with `decimals` places, above zero."""
+
+    where: Where
+    token: Address
+    value: Words
+    decimals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +215,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A reward that accrues with time: numerator / denominator raw units a second from `first` to before `last`.
+
+    first, last: UTC seconds. evidence: the log that set the rate.
+    """
+
+    contract: Address
+    token: Address
+    label: Label
+    numerator: int
+    denominator: int
+    first: int
+    last: int
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What logs need besides themselves.
 
@@ -220,6 +250,7 @@ class Classified:
 
     flows: Sequence[Flows] = ()
     trades: Sequence[Trades] = ()
+    answers: Sequence[Answers] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

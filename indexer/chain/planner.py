@@ -9,7 +9,8 @@ from indexer.decode.signature import parse_event
 from indexer.errors import BadInput
 from indexer.model import Address, Span, Subscription
 
-# Transfer is most of what a chain emits: asked for from any contract it would fetch everything to keep little.
+# Transfer is most of what a chain emits: asked for from any contract it would fetch everything to keep little, but for
+# transfers between two known addresses, such as mints (from zero) to a treasury.
 _NEVER_UNBOUND = parse_event("Transfer(address indexed from, address indexed to, uint256 value)").topic0
 
 
@@ -41,13 +42,13 @@ def shapes(subscriptions: Iterable[Subscription]) -> list[Shape]:
 
     Subscriptions merge if they are alike in what binds them: any contract or named ones, and the same constrained
     topic positions. A rare event joins a filter for any contract, Transfer never does. Who names no emitter at all
-    asks nothing. Raises BadInput for Transfer from any contract.
+    asks nothing. Raises BadInput for Transfer from any contract, unless both ends of it are known.
     """
     wanted = [one for one in subscriptions if one.emitters != ()]
     unbound = any(one.emitters is None and not one.topics for one in wanted)
     groups: dict[tuple[bool, tuple[int, ...]], list[Subscription]] = {}
     for one in wanted:
-        transfer = parse_event(one.event).topic0 == _NEVER_UNBOUND
+        transfer = parse_event(one.event).topic0 == _NEVER_UNBOUND and not {1, 2} <= one.topics.keys()
         if one.emitters is None and transfer:
             raise BadInput(f"{one.event} cannot be asked of any contract: name the token in the manifest.")
         joins = unbound and one.rare and not one.topics and not transfer

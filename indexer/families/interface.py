@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from indexer.model import Address, Basis, Batch, Classified, Context, Kind, Member, Step, Subscription
+from indexer.documents import Document
+from indexer.model import Address, Basis, Batch, Classified, Context, Kind, Member, Step, Stream, Subscription
 
 Contracts = Mapping[str, tuple[Address, ...]]
 Batches = Mapping[str, Batch]  # by the event signature the family subscribed with
+Steps = Mapping[tuple[Address, str], Sequence[Step]]  # by contract and parameter, oldest first
 Answer = tuple[Any, ...] | None  # decoded outputs of an eth_call, None where it reverted
 
 
@@ -56,7 +58,8 @@ class Claim:
 class Family(Protocol):
     """Contracts that behave alike. Everything here is pure: no I/O, no clock, no floats.
 
-    kinds: the kinds of flow it recognises, each with the bases on which it sees them.
+    kinds: the kinds of flow it recognises, each with the bases on which it sees them. options: the shape of the
+    manifest's table deployment.options, None for a family without.
     """
 
     name: str
@@ -65,6 +68,10 @@ class Family(Protocol):
     kinds: Mapping[Kind, tuple[Basis, ...]]
     questions: Sequence[str]
     parameters: Sequence[Parameter]
+    options: type[Document] | None
+
+    def configured(self, options: Document | None) -> Family:
+        """The family with a deployment's options, whose kinds may depend on them; itself where it has none."""
 
     def subscriptions(self, contracts: Contracts) -> tuple[Subscription, ...]:
         """The events a deployment at these contracts wants."""
@@ -87,8 +94,25 @@ class Family(Protocol):
     def classify(self, contracts: Contracts, batches: Batches, context: Context) -> Classified:
         """Flows and trades of the members' logs; logs of contracts that context does not know are left out."""
 
+    def streams(self, contracts: Contracts, steps: Steps) -> list[Stream]:
+        """What accrues with time, from all steps of the deployment's contracts since its start."""
 
-class NamedEmitters:
+
+class Plain:
+    """What a family needs not say if it has no options and nothing accrues with time."""
+
+    options: type[Document] | None = None
+
+    def configured(self, options: Document | None) -> Self:
+        """Itself."""
+        return self
+
+    def streams(self, contracts: Contracts, steps: Steps) -> list[Stream]:
+        """None: every flow has its log."""
+        return []
+
+
+class NamedEmitters(Plain):
     """What a family needs not say if the manifest names every emitter and no parameter changes its rules."""
 
     questions: Sequence[str] = ()

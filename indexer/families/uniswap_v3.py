@@ -16,7 +16,8 @@ from eth_utils.crypto import keccak
 
 from indexer.decode import wide
 from indexer.decode.signature import parse_function
-from indexer.families.interface import Answer, Arity, Batches, Claim, Contracts, Parameter, Proof
+from indexer.families.depth import closing_rows, in_reach
+from indexer.families.interface import Answer, Arity, Batches, Claim, Contracts, Parameter, Plain, Proof
 from indexer.model import (
     Address,
     Basis,
@@ -64,11 +65,11 @@ GET_POOL = parse_function("getPool(address,address,uint24) returns (address)").s
 SHARE = "fee_protocol"  # values: the denominators for token0 and token1, 0 where the switch is off
 
 
-class UniswapV3:
+class UniswapV3(Plain):
     """Flows of pools made by one factory. Legs: 2 x token number, plus 1 for the protocol's part."""
 
     name = "uniswap_v3"
-    version = 1
+    version = 2
     contracts: Mapping[str, Arity] = {"factory": Arity.ONE, "pools": Arity.ANY}
     kinds: Mapping[Kind, tuple[Basis, ...]] = {Kind.FEE: (Basis.ACCRUED, Basis.PAID)}
     questions: Sequence[str] = (
@@ -76,6 +77,7 @@ class UniswapV3:
         "token0() returns (address)",
         "token1() returns (address)",
         "fee() returns (uint24)",
+        "tickSpacing() returns (int24)",
     )
     parameters: Sequence[Parameter] = (
         Parameter(
@@ -102,15 +104,20 @@ class UniswapV3:
         batch = batches.get(POOL_CREATED)
         if batch is None:
             return []
-        columns = [batch.args[name] for name in ("pool", "token0", "token1", "fee")]
+        columns = [batch.args[name] for name in ("pool", "token0", "token1", "fee", "tickSpacing")]
         where = batch.where
         return [
             Member(
                 pool.tobytes(),
-                {"token0": token0.tobytes(), "token1": token1.tobytes(), "fee_ppm": int(fee)},
+                {
+                    "token0": token0.tobytes(),
+                    "token1": token1.tobytes(),
+                    "fee_ppm": int(fee),
+                    "tick_spacing": int(spacing),
+                },
                 Evidence(int(where.block[row]), where.tx_hash[row].tobytes(), int(where.log_index[row])),
             )
-            for row, (pool, token0, token1, fee) in enumerate(zip(*columns, strict=True))
+            for row, (pool, token0, token1, fee, spacing) in enumerate(zip(*columns, strict=True))
         ]
 
     def admit(self, contracts: Contracts, contract: Address, answers: Sequence[Answer]) -> Claim | None:
@@ -118,10 +125,10 @@ class UniswapV3:
 
         Pools that Optimism's regenesis of 2021 moved have addresses of their own, so the factory is asked there.
         """
-        factory, token0, token1, fee = (answer[0] if answer else None for answer in answers)
-        if factory != contracts["factory"][0] or token0 is None or token1 is None or fee is None:
+        factory, token0, token1, fee, spacing = (answer[0] if answer else None for answer in answers)
+        if factory != contracts["factory"][0] or token0 is None or token1 is None or fee is None or spacing is None:
             return None
-        facts = {"token0": token0, "token1": token1, "fee_ppm": fee}
+        facts = {"token0": token0, "token1": token1, "fee_ppm": fee, "tick_spacing": spacing}
         key = bytes(12) + token0 + bytes(12) + token1 + fee.to_bytes(32, "big")
         if contract == keccak(b"\xff" + factory + keccak(key) + POOL_INIT_CODE_HASH)[12:]:
             return Claim(facts)
@@ -177,12 +184,18 @@ class _Pools:
         self._emitter = self.batch.where.emitter
         self._tokens = [_addresses([fact.get(name, bytes(20)) for fact in facts]) for name in ("token0", "token1")]
         self._tiers = np.array([fact.get("fee_ppm", 0) for fact in facts], np.int64)
+        self._spacings = np.array([fact.get("tick_spacing", 1) for fact in facts], np.int64)
         self._steps = [(at, context.steps.get((address, SHARE), ())) for at, address in enumerate(table)]
 
     @property
     def tier(self) -> Ints:
         """Fee tier of each row in ppm."""
         return self._tiers[self._emitter]
+
+    @property
+    def spacing(self) -> Ints:
+        """Tick spacing of each row's pool."""
+        return self._spacings[self._emitter]
 
     def token(self, number: int) -> Octets:
         """(n, 20): token0 or token1 of each row."""
@@ -247,15 +260,43 @@ def _flows(pools: _Pools, number: int, amount: Words, label: Label) -> Iterator[
 
 def _trades(pools: _Pools) -> Trades:
     args = pools.batch.args
+    amounts = [args["amount0"], args["amount1"]]
+    in0, in1 = (_part(amount, ~wide.is_negative(amount)) for amount in amounts)
+    out0, out1 = (_part(amount, wide.is_negative(amount)) for amount in amounts)
     return Trades(
         pools.batch.where,
         pools.token(0),
         pools.token(1),
-        wide.magnitude(args["amount0"]),
-        wide.magnitude(args["amount1"]),
-        args["sqrtPriceX96"],
-        args["liquidity"],
+        in0,
+        in1,
+        out0,
+        out1,
+        *_depths(pools),
     )
+
+
+def _part(amount: Words, rows: Mask) -> Words:
+    """Magnitudes of the chosen rows, zero elsewhere."""
+    result = np.zeros_like(amount)
+    result[rows] = wide.magnitude(amount[rows])
+    return result
+
+
+def _depths(pools: _Pools) -> tuple[Words, Words]:
+    """Of both tokens what is provably there: liquidity is known for the current tick spacing only."""
+    args, rows = pools.batch.args, closing_rows(pools.batch.where)
+    states = zip(
+        wide.to_ints(args["liquidity"][rows]),
+        wide.to_ints(args["sqrtPriceX96"][rows]),
+        args["tick"][rows].tolist(),
+        pools.spacing[rows].tolist(),
+        strict=True,
+    )
+    found = [in_reach(*state) for state in states]
+    depths = np.zeros((2, len(pools.batch), 8), np.uint32)
+    for number in (0, 1):
+        depths[number][rows] = wide.from_ints([amounts[number] for amounts in found])
+    return depths[0], depths[1]
 
 
 def _addresses(values: Sequence[int | bytes]) -> Octets:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from weakref import WeakKeyDictionary
@@ -277,11 +277,8 @@ async def _put_range(connection: Connection, lease: Lease, reading: Reading, par
 
 
 def _trade_row(chain_id: int, number: int, deployment: str, trade: TradeDay) -> tuple[object, ...]:
-    return (
-        chain_id, number, deployment, _day(trade.day), trade.pool, trade.token0, trade.token1, trade.swaps,
-        trade.amount0, trade.amount1, trade.close_block, trade.close_log_index, trade.close_sqrt_price,
-        trade.close_liquidity,
-    )  # fmt: skip
+    day, *rest = astuple(trade)
+    return (chain_id, number, deployment, _day(day), *rest)
 
 
 def _day(number: int) -> date:

@@ -15,19 +15,24 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class TradeDay:
-    """Trades of one pool on one day (days since 1970): raw sums of both sides and the state after the last swap."""
+    """Trades of one pool on one day (days since 1970): raw sums of what came in and went out, and the depth after them.
+
+    depth0, depth1: raw units, None where the family cannot know.
+    """
 
     day: int
     pool: bytes
     token0: bytes
     token1: bytes
     swaps: int
-    amount0: int
-    amount1: int
+    in0: int
+    in1: int
+    out0: int
+    out1: int
     close_block: int
     close_log_index: int
-    close_sqrt_price: int
-    close_liquidity: int
+    depth0: int | None
+    depth1: int | None
 
 
 def trade_days(batches: Sequence[Trades]) -> list[TradeDay]:
@@ -39,23 +44,27 @@ def _trade_days(trades: Trades) -> list[TradeDay]:
     where = trades.where
     group = (where.time // _DAY) * len(where.emitters) + where.emitter
     numbers, last, member, count = _groups(group)
-    amount0 = wide.sum_by_group(trades.amount0, member, len(numbers))
-    amount1 = wide.sum_by_group(trades.amount1, member, len(numbers))
-    price, liquidity = wide.to_ints(trades.sqrt_price[last]), wide.to_ints(trades.liquidity[last])
+    amounts = (trades.in0, trades.in1, trades.out0, trades.out1)
+    in0, in1, out0, out1 = (wide.sum_by_group(amount, member, len(numbers)) for amount in amounts)
+    depth0, depth1 = (
+        [None] * len(last) if depth is None else wide.to_ints(depth[last]) for depth in (trades.depth0, trades.depth1)
+    )
     pools = where.contract[last]
     return [
         TradeDay(
-            day=number // len(where.emitters),
-            pool=pools[at].tobytes(),
-            token0=trades.token0[last[at]].tobytes(),
-            token1=trades.token1[last[at]].tobytes(),
-            swaps=count[at],
-            amount0=amount0[at],
-            amount1=amount1[at],
-            close_block=int(where.block[last[at]]),
-            close_log_index=int(where.log_index[last[at]]),
-            close_sqrt_price=price[at],
-            close_liquidity=liquidity[at],
+            number // len(where.emitters),
+            pools[at].tobytes(),
+            trades.token0[last[at]].tobytes(),
+            trades.token1[last[at]].tobytes(),
+            count[at],
+            in0[at],
+            in1[at],
+            out0[at],
+            out1[at],
+            int(where.block[last[at]]),
+            int(where.log_index[last[at]]),
+            depth0[at],
+            depth1[at],
         )
         for at, number in enumerate(numbers)
     ]

@@ -52,7 +52,7 @@ class Group:
 
 def family_of(deployment: Deployment) -> Family:
     """The rules of a deployment."""
-    return FAMILIES[deployment.family]
+    return FAMILIES[deployment.family].configured(deployment.options)
 
 
 def subscriptions(deployment: Deployment) -> tuple[Subscription, ...]:

@@ -77,13 +77,13 @@ GROUP BY chain_id, protocol, deployment, contract, token, kind, source, side, ba
 DELETE FROM trade_daily WHERE chain_id = $1 AND day = $2 AND deployment = ANY($3::text[]);
 
 -- name: sum_trade_daily
--- Adds up the ranges' parts of a day's trades; the last swap of the day gives the closing price.
+-- Adds up the ranges' parts of a day's trades; the last swap of the day tells the depth.
 INSERT INTO trade_daily (
-    chain_id, deployment, day, pool, token0, token1, swaps, amount0, amount1, close_sqrt_price, close_liquidity)
+    chain_id, deployment, day, pool, token0, token1, swaps, in0, in1, out0, out1, depth0, depth1)
 SELECT
-    chain_id, deployment, day, pool, token0, token1, sum(swaps), sum(amount0), sum(amount1),
-    (array_agg(close_sqrt_price ORDER BY close_block DESC, close_log_index DESC))[1],
-    (array_agg(close_liquidity ORDER BY close_block DESC, close_log_index DESC))[1]
+    chain_id, deployment, day, pool, token0, token1, sum(swaps), sum(in0), sum(in1), sum(out0), sum(out1),
+    (array_agg(depth0 ORDER BY close_block DESC, close_log_index DESC))[1],
+    (array_agg(depth1 ORDER BY close_block DESC, close_log_index DESC))[1]
 FROM range_trade
 WHERE chain_id = $1 AND day = $2 AND deployment = ANY($3::text[])
 GROUP BY chain_id, deployment, day, pool, token0, token1;

@@ -101,9 +101,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 -- name: put_range_trade
 -- What a range adds to a pool's day.
 INSERT INTO range_trade (
-    chain_id, range_id, deployment, day, pool, token0, token1, swaps, amount0, amount1,
-    close_block, close_log_index, close_sqrt_price, close_liquidity)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
+    chain_id, range_id, deployment, day, pool, token0, token1, swaps, in0, in1, out0, out1,
+    close_block, close_log_index, depth0, depth1)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
 -- name: mark_dirty
 -- Touched: the days with flows ($3), and those whose bounds are known and lie in the range ($4 to $5), where coverage grew;

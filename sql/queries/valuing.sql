@@ -29,8 +29,8 @@ FROM (
     FROM trade_daily AS d
     JOIN LATERAL (
         VALUES
-            (d.token0, d.amount0, d.token1, d.amount1, d.close_liquidity * d.close_sqrt_price / 79228162514264337593543950336),
-            (d.token1, d.amount1, d.token0, d.amount0, d.close_liquidity * 79228162514264337593543950336 / nullif(d.close_sqrt_price, 0))
+            (d.token0, d.in0 + d.out0, d.token1, d.in1 + d.out1, d.depth1),
+            (d.token1, d.in1 + d.out1, d.token0, d.in0 + d.out0, d.depth0)
     ) AS side (token, amount, quote, quote_amount, quote_depth) ON true
     JOIN quote_token AS q ON q.chain_id = d.chain_id AND q.token = side.quote
     JOIN price_daily AS p ON p.chain_id = d.chain_id AND p.token = side.quote AND p.day = d.day
