@@ -17,6 +17,13 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"  # th
 OLDEST = 14  # multiranges, and what else the SQL uses, came with Postgres 14
 RECOVERY = 30  # seconds a database may be away before the run gives up
 
+_SERVER = "SELECT pg_backend_pid()"
+_UNREACHED = "The database cannot be reached ({}). Check its URL, or leave it out for our own."
+_POOLER = (
+    "The database is behind a transaction pooler, which takes prepared statements and settings away between "
+    "transactions. Give the URL of Postgres itself or of a session pooler (often the same host with port 5432)."
+)
+
 # What goes by itself: the same transaction may succeed when tried again.
 TRANSIENT = (
     asyncpg.SerializationError,
@@ -65,14 +72,17 @@ class Database:
                 "The database URL cannot be read: write postgresql://user:password@host:port/name, with / # ? @ and % "
                 "of a password percent-encoded."
             ) from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise DatabaseUnusable(
-                f"The database cannot be reached ({_sentence(error)}). Check its URL, or leave it out for our own."
-            ) from None
-        version = (await pool.fetchval("SHOW server_version_num")) or "0"
-        if int(version) < OLDEST * 10_000:
+        except asyncpg.PostgresError as error:
+            if "startup parameter" in str(error):
+                raise DatabaseUnusable(_POOLER) from None
+            raise DatabaseUnusable(_UNREACHED.format(_sentence(error))) from None
+        except (OSError, asyncpg.InterfaceError) as error:
+            raise DatabaseUnusable(_UNREACHED.format(_sentence(error))) from None
+        try:
+            await _refuse_unfit(pool)
+        except BaseException:
             await pool.close()
-            raise DatabaseUnusable(f"Postgres {int(version) // 10_000} is too old: {OLDEST} or newer is needed.")
+            raise
         return cls(pool, recovery)
 
     async def close(self) -> None:
@@ -115,6 +125,32 @@ class Database:
                 f"The database cannot go on ({_sentence(error)}). Give it what it lacks and run again; what was "
                 "committed stays."
             ) from error
+
+
+async def _refuse_unfit(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Raises DatabaseUnusable for a server that is too old, or that a transaction pooler stands before."""
+    try:
+        async with pool.acquire() as connection:
+            version = int(await connection.fetchval("SHOW server_version_num") or 0) // 10_000
+            direct = connection.get_server_pid() == await connection.fetchval(_SERVER)
+        if version < OLDEST:
+            raise DatabaseUnusable(f"Postgres {version} is too old: {OLDEST} or newer is needed.")
+        if not direct and await _changes_servers(pool):
+            raise DatabaseUnusable(_POOLER)
+    except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError):
+        raise DatabaseUnusable(_POOLER) from None
+
+
+async def _changes_servers(pool: asyncpg.Pool[asyncpg.Record]) -> bool:
+    """Whether a connection meets another server process in its next transaction: what it prepared is not there."""
+    async with pool.acquire() as one, pool.acquire() as other:
+        begun = one.transaction()
+        await begun.start()
+        first = await one.fetchval(_SERVER)
+        async with other.transaction():
+            await other.fetchval(_SERVER)
+            await begun.commit()
+        return bool(await one.fetchval(_SERVER) != first)  # the one that `other` gave back last
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
