@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from eth_utils.address import to_checksum_address
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from indexer.errors import BadInput
 
@@ -39,6 +40,7 @@ _SENTENCES = {
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
     "string_too_long": "is too long",
+    "too_long": "has too many entries: split it",
 }
 
 
@@ -65,6 +67,12 @@ def read_toml(file: File) -> dict[str, Any]:
     except ValueError as fault:
         wrong = f"is not valid TOML: {one_line(str(fault))}"
     raise BadInput(f"{file.name}: {wrong}")  # raised here, not above: a decoder's error would carry the file along
+
+
+def mistaken(place: Place, sentence: str) -> ValidationError:
+    """What a validator raises for a mistake that lies at a place within its value."""
+    told = PydanticCustomError("mistaken", "{sentence}", {"sentence": one_line(sentence)})
+    return ValidationError.from_exception_data("document", [InitErrorDetails(type=told, loc=place, input=None)])
 
 
 def mistakes(fault: ValidationError, under: Place = ()) -> list[Mistake]:
@@ -148,6 +156,8 @@ def _whole(value: object) -> object:
 def _sentence(error: Mapping[str, Any]) -> str:
     if error["type"] == "value_error":
         return one_line(str(error["ctx"]["error"]))
+    if error["type"] == "mistaken":
+        return str(error["msg"])
     return _SENTENCES.get(error["type"]) or error["msg"].replace("Input should", "must").replace(
         "String should", "must"
     )

@@ -47,6 +47,7 @@ class Category(StrEnum):
     YIELD = "yield"
     CHAIN = "chain"
     MINING = "mining"
+    PRICE_FEED = "price_feed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Deployment:
 
     id: protocol.chain or protocol.chain.name. contracts: addresses by role, every role of the family present.
     counts: the basis the views count, by kind, None for a kind known not to occur. options: what else the family
-    needs to know, in its own shape. digest: 32 octets over what decides its flows.
+    needs to know, in its own shape. digest: 32 octets over what decides its flows. sources: where facts can be checked.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Deployment:
     exactness: str
     digest: bytes
     options: Document | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +119,26 @@ def digest(
 ) -> bytes:
     """sha256 over canonical JSON of what decides a deployment's flows; the order of addresses does not matter.
 
-    options: the table as written; its `source` keys, which prove facts and decide nothing, are left out.
+    options: the table as written; the links and sentences that prove its facts, under the keys `source` and `why`,
+    decide nothing and are left out. What is one word, as the `source` of a flow, stays in.
     """
     roles = {role: sorted(address.hex() for address in held) for role, held in contracts.items() if held}
     facts = {"chain": chain, "family": family, "start_block": start_block, "contracts": roles}
     if options:
-        facts["options"] = _without_sources(options)
+        facts["options"] = _without_proofs(options)
     return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
-def _without_sources(written: object) -> object:
+def _without_proofs(written: object) -> object:
     if isinstance(written, dict):
-        return {key: _without_sources(value) for key, value in written.items() if key != "source"}
+        return {key: _without_proofs(value) for key, value in written.items() if not _proves(key, value)}
     if isinstance(written, list):
-        return [_without_sources(value) for value in written]
+        return [_without_proofs(value) for value in written]
     return written if isinstance(written, bool | int) else str(written)
+
+
+def _proves(key: str, value: object) -> bool:
+    return key in ("source", "why") and isinstance(value, str) and (" " in value or "://" in value)
 
 
 def _addresses(value: object) -> tuple[Address, ...]:
@@ -165,12 +172,12 @@ class _ProtocolTable(Document):
 class _DeploymentTable(Document):
     chain: str
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
-    family: str
+    family: Annotated[str, Field(min_length=1)]
     start_block: Block
     exactness: Words
     contracts: dict[str, Annotated[tuple[bytes, ...], BeforeValidator(_addresses)]]
     counts: dict[Kind, Annotated[Basis | None, BeforeValidator(_none)]] = Field(default_factory=dict)
-    options: dict[str, Any] | None = None
+    options: Any = None  # read_options knows its shape
     sources: dict[str, SourceText]
 
 
@@ -226,6 +233,7 @@ def _deployment(protocol: str, table: _DeploymentTable, family: Family) -> Deplo
         table.exactness,
         digest(table.chain, table.family, table.start_block, contracts, table.options),
         read_options(table.options, family, []),
+        table.sources,
     )
 
 

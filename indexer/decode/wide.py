@@ -36,6 +36,14 @@ def from_ints(values: Sequence[int]) -> Words:
     return from_octets(np.frombuffer(packed, np.uint8).reshape(len(values), 32))
 
 
+def from_int64(values: Ints) -> Words:
+    """64-bit integers as words, negative ones in two's complement."""
+    words = np.zeros((len(values), 8), np.uint32)
+    words[values < 0, :6] = np.uint32(0xFFFFFFFF)
+    words[:, 6:] = values.astype(">i8").view(">u4").reshape(len(values), 2)
+    return words
+
+
 def to_ints(words: Words) -> list[int]:
     """The words as unsigned Python integers."""
     packed = to_octets(words).tobytes()

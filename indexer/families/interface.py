@@ -38,6 +38,20 @@ class Parameter:
     function: str
 
 
+OPENING = "opening"  # the name of the step that keeps the state of an eth_call, later than any log of its block
+
+
+@dataclass(frozen=True, slots=True)
+class Accrual:
+    """What streams follow from: all `events` of a contract since its start, or its state at a block and those after.
+
+    functions: the eth_calls (with outputs) that show that state.
+    """
+
+    events: tuple[str, ...]
+    functions: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What must be true besides a contract's own words: calling `target` with `data` answers `expected`."""
@@ -59,7 +73,7 @@ class Family(Protocol):
     """Contracts that behave alike. Everything here is pure: no I/O, no clock, no floats.
 
     kinds: the kinds of flow it recognises, each with the bases on which it sees them. options: the shape of the
-    manifest's table deployment.options, None for a family without.
+    manifest's table deployment.options, None for a family without. accrual: None where every flow has its log.
     """
 
     name: str
@@ -69,6 +83,7 @@ class Family(Protocol):
     questions: Sequence[str]
     parameters: Sequence[Parameter]
     options: type[Document] | None
+    accrual: Accrual | None
 
     def configured(self, options: Document | None) -> Family:
         """The family with a deployment's options, whose kinds may depend on them; itself where it has none."""
@@ -94,18 +109,32 @@ class Family(Protocol):
     def classify(self, contracts: Contracts, batches: Batches, context: Context) -> Classified:
         """Flows and trades of the members' logs; logs of contracts that context does not know are left out."""
 
+    def opened(self, answers: Sequence[Answer], time: int) -> tuple[int, ...]:
+        """The values of an OPENING step, from the answers to accrual.functions at a block's end. time: the block's.
+
+        Raises BadInput where they are not those of such a contract.
+        """
+
     def streams(self, contracts: Contracts, steps: Steps) -> list[Stream]:
-        """What accrues with time, from all steps of the deployment's contracts since its start."""
+        """What accrues with time, from all steps of the deployment's contracts since its start or since an OPENING.
+
+        Raises BadInput where the steps contradict each other.
+        """
 
 
 class Plain:
     """What a family needs not say if it has no options and nothing accrues with time."""
 
     options: type[Document] | None = None
+    accrual: Accrual | None = None
 
     def configured(self, options: Document | None) -> Self:
         """Itself."""
         return self
+
+    def opened(self, answers: Sequence[Answer], time: int) -> tuple[int, ...]:
+        """Never asked."""
+        return ()
 
     def streams(self, contracts: Contracts, steps: Steps) -> list[Stream]:
         """None: every flow has its log."""

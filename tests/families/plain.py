@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from indexer.model import Basis, Kind, Label, Side, Source
+from tests.demochain.steps import EDGE, sqrt_price_at
 
 FEE_IN_SWAP = Label(Kind.FEE, Source.SWAP, Side.SUPPLY, Basis.ACCRUED)
 CUT_OF_SWAP = Label(Kind.FEE, Source.SWAP, Side.PROTOCOL, Basis.ACCRUED)
@@ -53,6 +54,7 @@ class Pool(NamedTuple):
     token0: bytes
     token1: bytes
     fee_ppm: int
+    tick_spacing: int = 60
 
 
 class Change(NamedTuple):
@@ -71,6 +73,17 @@ def switch_at(log: Log, changes: Iterable[Change]) -> tuple[int, int]:
         if change.contract == log.contract and (change.block, change.log_index) < (log.block, log.index):
             held = change.denominators
     return held
+
+
+def reserves(log: Log, pool: Pool) -> tuple[int, int]:
+    """What liquidity holds from the price of a Swap to both ends of its tick spacing, raw units.
+
+    Uniswap/v3-periphery, contracts/libraries/LiquidityAmounts.sol, getAmountsForLiquidity.
+    """
+    liquidity, start = log.number("liquidity"), log.number("tick") - log.number("tick") % pool.tick_spacing
+    low, high = sqrt_price_at(max(start, -EDGE)), sqrt_price_at(min(start + pool.tick_spacing, EDGE))
+    middle = sorted((low, log.number("sqrtPriceX96"), high))[1]
+    return (liquidity << 96) * (high - middle) // high // middle, liquidity * (middle - low) >> 96
 
 
 def uniswap_v3(log: Log, pools: Mapping[bytes, Pool], changes: Iterable[Change]) -> list[Flow]:
@@ -105,3 +118,59 @@ def masterchef(log: Log, chef: bytes, token: bytes, harvesters: Iterable[bytes])
     else:
         return []
     return [Flow(label, 0, log.contract, token, amount)] if amount > 0 else []
+
+
+class Labelled(NamedTuple):
+    """A rule for transfers: senders and recipients as the manifest means them, None for anybody."""
+
+    label: Label
+    senders: frozenset[bytes] | None
+    recipients: frozenset[bytes] | None
+
+    def means(self, sender: bytes, recipient: bytes) -> bool:
+        """Whether value came from the one end to the other; not within the accounts of a rule with one end."""
+        leaves = self.senders is None or sender in self.senders
+        arrives = self.recipients is None or recipient in self.recipients
+        within = self.senders is None and self.recipients is not None and sender in self.recipients
+        within |= self.recipients is None and self.senders is not None and recipient in self.senders
+        return leaves and arrives and not within
+
+
+def erc20_flows(log: Log, tokens: Iterable[bytes], rules: Iterable[Labelled]) -> list[Flow]:
+    """EIP-20: Transfer moves `value` of the emitting token; the first rule that means it names it."""
+    if log.contract not in tokens or log.event != "Transfer":
+        return []
+    sender, recipient, amount = log.args["from"], log.args["to"], log.number("value")
+    assert isinstance(sender, bytes)
+    assert isinstance(recipient, bytes)
+    if sender == recipient or amount == 0:
+        return []
+    for leg, rule in enumerate(rules):
+        if rule.means(sender, recipient):
+            return [Flow(rule.label, leg, log.contract, log.contract, amount)]
+    return []
+
+
+class Told(NamedTuple):
+    """A rule for an event: which parameter is the amount; token: an address or a parameter's name."""
+
+    label: Label
+    event: str
+    amount: str
+    negative: bool
+    token: bytes | str
+    where: Mapping[str, frozenset[int | bytes]]
+
+
+def events(log: Log, emitters: Iterable[bytes], rules: Iterable[Told]) -> list[Flow]:
+    """Each rule books its amount if the log has its event and the values that it names."""
+    found = []
+    for leg, rule in enumerate(rules):
+        if log.contract not in emitters or log.event != rule.event:
+            continue
+        amount = log.number(rule.amount) * (-1 if rule.negative else 1)
+        if amount > 0 and all(log.args[name] in values for name, values in rule.where.items()):
+            token = log.args[rule.token] if isinstance(rule.token, str) else rule.token
+            assert isinstance(token, bytes)
+            found.append(Flow(rule.label, leg, log.contract, bytes(20) if token == b"\xee" * 20 else token, amount))
+    return found

@@ -8,7 +8,7 @@ from indexer.decode.wide import to_ints
 from indexer.families.uniswap_v3 import SHARE
 from indexer.model import Classified, Context
 from tests.families.columns import batches, booked, expected, time_of, transaction_of
-from tests.families.plain import COLLECTED, CUT_OF_SWAP, Change, Log, Pool, switch_at, uniswap_v3
+from tests.families.plain import COLLECTED, CUT_OF_SWAP, Change, Log, Pool, reserves, switch_at, uniswap_v3
 from tests.families.worlds import (
     CONTRACTS,
     FAMILY,
@@ -33,7 +33,7 @@ def test_the_batch_form_books_what_the_plain_form_books(world: World) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds())
-def test_both_sides_of_each_swap_of_a_known_pool_are_kept(world: World) -> None:
+def test_what_came_in_and_went_out_of_a_known_pool_is_kept(world: World) -> None:
     found = [
         (block, index, token0.tobytes(), token1.tobytes(), *amounts)
         for one in world.classify().trades
@@ -42,7 +42,7 @@ def test_both_sides_of_each_swap_of_a_known_pool_are_kept(world: World) -> None:
             one.where.log_index.tolist(),
             one.token0,
             one.token1,
-            *(to_ints(column) for column in (one.amount0, one.amount1, one.sqrt_price, one.liquidity)),
+            *(to_ints(column) for column in (one.in0, one.in1, one.out0, one.out1)),
             strict=True,
         )
     ]
@@ -52,15 +52,31 @@ def test_both_sides_of_each_swap_of_a_known_pool_are_kept(world: World) -> None:
             log.index,
             world.pools[log.contract].token0,
             world.pools[log.contract].token1,
-            abs(log.number("amount0")),
-            abs(log.number("amount1")),
-            log.number("sqrtPriceX96"),
-            log.number("liquidity"),
+            *(max(0, log.number(name)) for name in ("amount0", "amount1")),
+            *(max(0, -log.number(name)) for name in ("amount0", "amount1")),
         )
         for log in world.logs
         if log.event == "Swap" and log.contract in world.pools
     ]
     assert found == sorted(wanted)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(worlds())
+def test_depth_is_told_in_the_last_swap_of_each_pools_day(world: World) -> None:
+    """Zero elsewhere, so that a day's depth is never one of an earlier hour."""
+    swaps = sorted(
+        (log for log in world.logs if log.event == "Swap" and log.contract in world.pools),
+        key=lambda log: (log.block, log.index),
+    )
+    last = {(log.contract, time_of(log.block) // 86_400): log for log in swaps}
+    wanted = [reserves(log, world.pools[log.contract]) if log in last.values() else (0, 0) for log in swaps]
+    found = []
+    for one in world.classify().trades:
+        assert one.depth0 is not None
+        assert one.depth1 is not None
+        found += zip(to_ints(one.depth0), to_ints(one.depth1), strict=True)
+    assert found == wanted
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

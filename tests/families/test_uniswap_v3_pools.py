@@ -26,7 +26,9 @@ from tests.families.worlds import CONTRACTS, FACTORY, FAMILY, FOREIGN, OTHER_FAC
 USDC = bytes.fromhex("a0b86991c6218b36c1d19d4a2e9eb0ce3606eb48")
 WETH = bytes.fromhex("c02aaa39b223fe8d0a0e5c4f27ead9083c756cc2")
 USDC_WETH = bytes.fromhex("8ad599c3a0ff1de082011efddc58f1908eb6e6d8")  # Ethereum, tier 0.3 %
-REAL: dict[bytes, dict[str, int | bytes]] = {USDC_WETH: {"token0": USDC, "token1": WETH, "fee_ppm": 3000}}
+REAL: dict[bytes, dict[str, int | bytes]] = {
+    USDC_WETH: {"token0": USDC, "token1": WETH, "fee_ppm": 3000, "tick_spacing": 60}
+}
 TOPIC0 = "0x" + parse_event(SWAP).topic0.hex()
 # Ethereum block 18937569, log 18 of transaction 0x48978372750b9aab9c5360b9f80df28b96ff087b93cc3c39523f18e11d39a547:
 # 72,988.401005 USDC bought for 32.222946497961684985 WETH.
@@ -58,7 +60,9 @@ def creation(maker: bytes, index: int, pool: bytes) -> Log:
 
 def test_every_created_pool_is_announced_with_its_evidence() -> None:
     log = creation(FACTORY, 4, POOLS[1])
-    facts: dict[str, int | bytes] = {"token0": TOKENS[0], "token1": TOKENS[1], "fee_ppm": 500}
+    facts: dict[str, int | bytes] = {"token0": TOKENS[0], "token1": TOKENS[1], "fee_ppm": 500} | {
+        "tick_spacing": -(2**23)
+    }
     found = FAMILY.announced(batches([log], SIGNATURES))
     assert found == [Member(POOLS[1], facts, Evidence(9, transaction_of(log), 4))]
     assert FAMILY.announced({}) == []
@@ -73,8 +77,8 @@ def test_another_factorys_announcement_is_not_believed() -> None:
     assert [member.contract for member in FAMILY.announced(matched.batches)] == [POOLS[0]]
 
 
-ANSWERS = ((FACTORY,), (TOKENS[0],), (TOKENS[1],), (3000,))
-FACTS = {"token0": TOKENS[0], "token1": TOKENS[1], "fee_ppm": 3000}
+ANSWERS = ((FACTORY,), (TOKENS[0],), (TOKENS[1],), (3000,), (60,))
+FACTS = {"token0": TOKENS[0], "token1": TOKENS[1], "fee_ppm": 3000, "tick_spacing": 60}
 
 
 def test_a_pool_that_names_our_factory_is_believed_if_the_factory_vouches_for_it() -> None:
@@ -89,7 +93,7 @@ def test_a_pool_that_names_our_factory_is_believed_if_the_factory_vouches_for_it
 def test_a_real_pools_address_is_proof_enough() -> None:
     """CREATE2 of the factory, the tokens, the tier and the pool's code: Ethereum's USDC/WETH 0.3 %."""
     factory = bytes.fromhex("1f98431c8ad98523631ae4a59f267346ea31f984")
-    answers = ((factory,), (USDC,), (WETH,), (3000,))
+    answers = ((factory,), (USDC,), (WETH,), (3000,), (60,))
     contracts = {"factory": (factory,), "pools": ()}
     assert FAMILY.admit(contracts, USDC_WETH, answers) == Claim(REAL[USDC_WETH])
     for another in (POOLS[0], USDC_WETH[:-1] + b"\xd9"):
@@ -100,7 +104,7 @@ def test_a_real_pools_address_is_proof_enough() -> None:
 
 
 def test_a_tier_of_zero_is_a_tier() -> None:
-    claim = FAMILY.admit(CONTRACTS, POOLS[0], (*ANSWERS[:3], (0,)))
+    claim = FAMILY.admit(CONTRACTS, POOLS[0], (*ANSWERS[:3], (0,), ANSWERS[4]))
     assert claim is not None
     assert claim.facts["fee_ppm"] == 0
 
@@ -109,7 +113,7 @@ def test_a_pool_of_another_factory_is_not_ours() -> None:
     assert FAMILY.admit(CONTRACTS, POOLS[0], ((OTHER_FACTORY,), *ANSWERS[1:])) is None
 
 
-@pytest.mark.parametrize("missing", range(4))
+@pytest.mark.parametrize("missing", range(5))
 @pytest.mark.parametrize("nothing", [None, ()])
 def test_a_contract_that_leaves_a_question_open_is_not_ours(missing: int, nothing: tuple[()] | None) -> None:
     answers: list[tuple[Any, ...] | None] = list(ANSWERS)
@@ -118,7 +122,7 @@ def test_a_contract_that_leaves_a_question_open_is_not_ours(missing: int, nothin
 
 
 def test_a_contract_that_answers_nothing_is_not_ours() -> None:
-    assert FAMILY.admit(CONTRACTS, POOLS[0], (None, None, None, None)) is None
+    assert FAMILY.admit(CONTRACTS, POOLS[0], (None,) * 5) is None
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def unsigned(width: int) -> st.SearchStrategy[int]:
 Denominator = st.sampled_from((0, 0, 4, 5, 6, 7, 8, 9, 10))
 Denominators = st.tuples(Denominator, Denominator)
 Tier = st.sampled_from((100, 500, 3000, 10_000, 0, 1, 999_999)) | st.integers(0, 999_999)
+Spacing = st.sampled_from((1, 10, 60, 200, 16_383)) | st.integers(1, 16_383)
 Token = st.sampled_from(TOKENS)
 Contract = st.sampled_from(POOLS + POOLS + FOREIGN)
 Place = st.tuples(st.integers(10, 12), st.integers(0, 5) | st.just(END_OF_BLOCK))
@@ -116,7 +117,7 @@ def changes_of(logs: Sequence[Log]) -> list[Change]:
 def worlds(draw: st.DrawFn) -> World:
     """Up to 14 logs in three blocks, the switch changed in between, before and after."""
     base = draw(st.sampled_from((0, 20_000_000, 2**38)))
-    pools = {contract: Pool(draw(Token), draw(Token), draw(Tier)) for contract in POOLS}
+    pools = {contract: Pool(draw(Token), draw(Token), draw(Tier), draw(Spacing)) for contract in POOLS}
     places = draw(st.lists(Place, unique=True, max_size=14))
     logs = [draw(log_at((base + block, index))) for block, index in places]
     elsewhere = st.tuples(Contract, st.sampled_from((7, 8, 9, 13)), st.sampled_from((0, 3, END_OF_BLOCK)), Denominators)

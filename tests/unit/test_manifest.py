@@ -66,6 +66,8 @@ def fake(name: str, contracts: dict[str, Arity], *subscriptions: Subscription, a
         contracts=contracts,
         subscriptions=lambda _: subscriptions,
         anchor=lambda _: anchor,
+        options=None,
+        configured=lambda _: made,
     )
     return cast(Family, made)
 
@@ -113,14 +115,14 @@ def test_a_list_of_addresses_is_taken(tmp_path: Path) -> None:
 
 def test_the_packaged_files_load_and_every_one_is_there() -> None:
     found = load_protocols(packaged_manifests(), CHAINS)
-    assert list(found) == ["sushiswap", "uniswap_v3"]
+    assert list(found) == [file.name.removesuffix(".toml") for file in packaged_manifests()]
     uniswap = {deployment.chain: deployment for deployment in found["uniswap_v3"].deployments}
     assert set(uniswap) == set(CHAINS)
     assert uniswap["ethereum"].start_block == 12369621
-    (chef,) = found["sushiswap"].deployments
+    (chef,) = [one for one in found["sushiswap"].deployments if one.family == "masterchef"]
     assert chef.id == "sushiswap.ethereum.masterchef"
     assert chef.contracts["token"] == (found["sushiswap"].own_tokens[0][1],)
-    assert chef.counts == {Kind.INCENTIVE: Basis.ACCRUED}
+    assert chef.counts == {Kind.INCENTIVE: Basis.ACCRUED, Kind.FEE: None}
 
 
 def test_every_packaged_fact_has_a_link() -> None:
@@ -504,6 +506,165 @@ def test_the_digest_is_blind_to_the_order_of_addresses_and_stays_as_it_is() -> N
     assert digest("ethereum", "x", 1, one).hex() == "8ba55b5f77dfd9a77ee28c956189e6c1e8ca12dc149bf45b88df76ed55e3debb"
 
 
+OPTIONAL = f"""\
+[protocol]
+id = "good"
+name = "Good"
+category = "farm"
+methodology = "Counts what is burned, and what is paid to stakers."
+[[deployment]]
+chain = "ethereum"
+family = "erc20_flows"
+start_block = 1
+exactness = "exact in raw units"
+[deployment.contracts]
+tokens = "{UNI}"
+[[deployment.options.transfer]]
+to = "burn"
+kind = "distribution"
+source = "burn"
+side = "holders"
+basis = "paid"
+why = "https://docs.uniswap.org/concepts/governance/overview"
+[[deployment.options.transfer]]
+from = "{FACTORY}"
+kind = "incentive"
+source = "gauge"
+side = "supply"
+basis = "paid"
+why = "The contract pays its users so."
+[deployment.counts]
+distribution = "paid"
+incentive = "paid"
+[deployment.sources]
+start_block = "the first block of all"
+tokens = "https://docs.uniswap.org/concepts/governance/overview"
+"""
+OPTIONS = OPTIONAL[OPTIONAL.index("[[deployment.options") : OPTIONAL.index("[deployment.counts]")]
+CONTRACTS = f'[deployment.contracts]\ntokens = "{UNI}"\n'
+PLACE = "good.toml: deployment[0].options"
+
+
+def test_options_are_held_in_the_familys_shape(tmp_path: Path) -> None:
+    held = loaded(tmp_path, OPTIONAL)
+    assert isinstance(held.options, FAMILIES["erc20_flows"].options)  # type: ignore[arg-type]
+    assert FAMILIES["erc20_flows"].configured(held.options).kinds == {
+        Kind.INCENTIVE: (Basis.PAID,),
+        Kind.DISTRIBUTION: (Basis.PAID,),
+    }
+    assert pickle.loads(pickle.dumps(held)) == held
+    assert loaded(tmp_path).options is None
+
+
+WRONG_OPTIONS = {
+    "missing": (OPTIONS, "", f"{PLACE}.transfer: is missing: add it"),
+    "no table": (CONTRACTS + OPTIONS, f"options = 5\n{CONTRACTS}", f"{PLACE}: must be a table"),
+    "a list": (CONTRACTS + OPTIONS, f"options = []\n{CONTRACTS}", f"{PLACE}: must be a table"),
+    "unknown key": (OPTIONS, f"{OPTIONS}[deployment.options.more]\n", f"{PLACE}.more: is not a key known here"),
+    "one rule for a list": ('[[deployment.options.transfer]]\nto = "b', '[deployment.options.transfer]\nto = "b', None),
+    "key of a rule missing": ('source = "burn"\n', "", f"{PLACE}.transfer[0].source: is missing: add it"),
+    "wrong word": ('side = "supply"', 'side = "left"', f"{PLACE}.transfer[1].side: must be 'supply', 'protocol' or"),
+    "wrong address": (f'from = "{FACTORY}"', 'from = "0x1"', f"{PLACE}.transfer[1].from: '0x1' is no address"),
+    "no proof": ('why = "The contract pays its users so."', 'why = "so"', f"{PLACE}.transfer[1].why: must be an https"),
+    "uncounted kind": (
+        'incentive = "paid"\n[',
+        "[",
+        "good.toml: deployment[0].counts.incentive: is missing: family erc20_flows sees it as paid",
+    ),
+    "basis that no rule has": (
+        'distribution = "paid"',
+        'distribution = "accrued"',
+        "good.toml: deployment[0].counts.distribution: is never seen as accrued by family erc20_flows: use paid",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_OPTIONS)
+def test_a_mistake_in_options_has_its_own_sentence(name: str, tmp_path: Path) -> None:
+    old, new, sentence = WRONG_OPTIONS[name]
+    assert old in OPTIONAL
+    (line,) = problems(tmp_path, OPTIONAL.replace(old, new, 1))
+    assert line.startswith(sentence if sentence is not None else "good.toml: is not valid TOML")
+    assert line.isascii()
+
+
+def test_options_of_a_family_without_are_refused(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, GOOD.replace("[deployment.counts]", "[deployment.options]\n[deployment.counts]"))
+    assert line == "good.toml: deployment[0].options: are unknown to family uniswap_v3: remove the table"
+
+
+def test_mistakes_of_options_stand_beside_others(tmp_path: Path) -> None:
+    wrong = OPTIONAL.replace('"farm"', '"casino"').replace('side = "supply"', 'side = "left"')
+    found = problems(tmp_path, wrong.replace('to = "burn"', 'to = "burned"'))
+    assert [line.split(": ")[1] for line in found] == [
+        "protocol.category",
+        "deployment[0].options.transfer[0].to",
+        "deployment[0].options.transfer[1].side",
+    ]
+
+
+COUNTS = 'distribution = "paid"\nincentive = "paid"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ('to = "burn"', f'to = "{address(5)}"', COUNTS),
+        ('source = "burn"', 'source = "buyback"', COUNTS),
+        ('kind = "incentive"', 'kind = "distribution"', 'distribution = "paid"\n'),
+        ('side = "holders"', 'side = "protocol"', COUNTS),
+        ('basis = "paid"', 'basis = "accrued"', COUNTS.replace("paid", "accrued", 1)),
+        (OPTIONS, "".join(f"[[{rule}" for rule in OPTIONS.split("[[")[:0:-1]), COUNTS),
+    ],
+    ids=["whom", "source of the flow", "kind", "side", "basis", "order"],
+)
+def test_the_digest_follows_options(old: str, new: str, counts: str, tmp_path: Path) -> None:
+    """Every word of a rule decides flows, and so does the order: legs are numbered by it."""
+    assert old in OPTIONAL
+    assert COUNTS in OPTIONAL
+    changed = OPTIONAL.replace(old, new, 1).replace(COUNTS, counts)
+    assert loaded(tmp_path, changed).digest != loaded(tmp_path, OPTIONAL).digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('https://docs.uniswap.org/concepts/governance/overview"\n[[', 'https://example.org/a"\n[['),
+        ("The contract pays its users so.", "It pays everybody so."),
+    ],
+)
+def test_the_digest_does_not_follow_what_proves_options(old: str, new: str, tmp_path: Path) -> None:
+    assert old in OPTIONAL
+    assert loaded(tmp_path, OPTIONAL.replace(old, new, 1)).digest == loaded(tmp_path, OPTIONAL).digest
+
+
+def test_proofs_within_options_are_left_out_and_sources_of_flows_are_not() -> None:
+    """Under one key a manifest may hold the proof of a fact, or the source of a flow: a word of its closed list."""
+
+    def of(**options: Any) -> bytes:
+        return digest("ethereum", "x", 1, {}, options)
+
+    assert of(a=[{"at": 5, "source": "https://a.org"}]) == of(a=[{"at": 5, "source": "read from its code"}])
+    assert of(a=[{"at": 5}]) == of(a=[{"at": 5, "why": "read from its code"}])
+    assert of(a={"source": "swap"}) != of(a={"source": "gauge"})
+    assert of(where={"source": UNI}) != of(where={"source": FACTORY}) != of(where={"source": 5}) != of(where={})
+    assert of(a=1) != of(a="1 ") != of(a=2)
+    assert digest("ethereum", "x", 1, {}, {}) == digest("ethereum", "x", 1, {})
+
+
+def test_rules_of_two_deployments_may_not_share_a_transfer(tmp_path: Path) -> None:
+    """Within one deployment the order decides; between two nothing does, so that is refused."""
+    head, row = OPTIONAL.split("[[deployment]]")
+    contest = "deployment[1]: would claim the same Transfer logs as good.ethereum"
+    named = row.replace("family =", 'name = "b"\nfamily =')
+    assert problems(tmp_path, f"{head}[[deployment]]{row}[[deployment]]{named}")[0].startswith(f"good.toml: {contest}")
+    apart = named.replace('to = "burn"', f'from = "{address(7)}"').replace(FACTORY, address(8))
+    apart = apart.replace('from = "0x', f'to = "{FACTORY}"\nfrom = "0x')
+    one = row.replace('to = "burn"', f'from = "{address(9)}"\nto = "burn"')
+    (tmp_path / "good.toml").write_text(f"{head}[[deployment]]{one}[[deployment]]{apart}")
+    assert len(load_protocols([tmp_path / "good.toml"], CHAINS)["good"].deployments) == 2
+
+
 JUNK: st.SearchStrategy[Any] = st.recursive(
     st.none()
     | st.booleans()
@@ -535,11 +696,11 @@ def spots(value: Any) -> list[tuple[Any, Any]]:
     return [(value, key) for key in keys] + [spot for key in keys for spot in spots(value[key])]
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_change_of_values_loads_or_is_refused(data: st.DataObject, tmp_path: Path) -> None:
     """A good file with values replaced, removed or added raises BadInput with whole lines, or loads."""
-    tree = tomllib.loads(GOOD)
+    tree = tomllib.loads(data.draw(st.sampled_from((GOOD, OPTIONAL))))
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from(spots(tree)))
         if isinstance(container, dict) and data.draw(st.booleans()):

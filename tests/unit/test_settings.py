@@ -49,7 +49,7 @@ def test_without_anything_the_defaults_hold() -> None:
     assert settings.database is None
     assert settings.data_dir.name == "indexer"
     assert (settings.protocols, settings.start, settings.to, dict(settings.chains)) == ((), None, None, {})
-    assert settings.prices.min_liquidity_usd == 500_000
+    assert settings.prices.min_liquidity_usd == 10_000
 
 
 def test_a_full_file_is_read(tmp_path: Path) -> None:
@@ -82,6 +82,42 @@ def test_a_full_file_is_read(tmp_path: Path) -> None:
     mine = settings.chains["mine"]
     assert (mine.chain_id, mine.block_ms, mine.confirmations) == (31337, 1000, 0)
     assert mine.multicall3 == bytes.fromhex("cA11bde05977b3631167028862bE2a173976CA11")
+
+
+def test_the_archive_is_in_the_data_folder_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder, a URL, which is a secret, or none."""
+    assert load_settings(None, {"data_dir": "/data"}).archive_place == "/data/archive"
+    path = written(tmp_path, f'archive = "s3://{CANARY}:{CANARY}@bucket/path"\nkeep_flows = 6\n')
+    settings = load_settings(path, {})
+    assert (settings.archive_place, settings.keep_flows) == (f"s3://{CANARY}:{CANARY}@bucket/path", 6)
+    assert CANARY not in repr(settings) + str(settings)
+    monkeypatch.setenv("INDEXER_ARCHIVE", "none")
+    assert load_settings(None, {}).archive_place is None
+    monkeypatch.setenv("INDEXER_KEEP_FLOWS", "3")
+    monkeypatch.setenv("INDEXER_ARCHIVE", "/srv/archive")
+    assert (load_settings(None, {}).archive_place, load_settings(None, {}).keep_flows) == ("/srv/archive", 3)
+
+
+@pytest.mark.parametrize("place", [" ", "a\nb", "s3://bucket/\x1b[31m"])
+def test_a_wrong_archive_is_refused_and_not_shown(place: str) -> None:
+    (problem,) = problems(None, {"archive": place})
+    assert problem.startswith("arguments: archive: must be a folder, an fsspec URL such as s3://bucket/path, or")
+    assert "bucket/\x1b" not in problem
+
+
+def test_flows_are_kept_where_nothing_can_make_them_again(tmp_path: Path) -> None:
+    """keep_flows needs an archive, whichever layer says what; and a month or more."""
+    path = written(tmp_path, 'archive = "none"\nkeep_flows = 12\n')
+    (problem,) = problems(path)
+    assert problem == (
+        "indexer.toml: keep_flows: drops flows that the archive can make again, but there is no archive: leave it out, "
+        "or give archive a folder or URL"
+    )
+    assert load_settings(path, {"archive": str(tmp_path)}).keep_flows == 12
+    for wrong in (0, -1, 1201, "a year", 1.5):
+        assert problems(None, {"keep_flows": wrong})[0].startswith("arguments: keep_flows: ")
 
 
 def test_settings_do_not_change(tmp_path: Path) -> None:

@@ -180,3 +180,12 @@ def test_arithmetic_leaves_its_arguments_alone(compute: Any) -> None:
     words = wide.from_ints([MAX, 5, 0, TOP])
     words.setflags(write=False)
     assert compute(words).shape == (4, 8)
+
+
+@given(st.lists(st.sampled_from((0, 1, -1, 2**63 - 1, -(2**63), 2**32, -(2**32))) | st.integers(-(2**63), 2**63 - 1)))
+def test_integers_of_64_bits_become_words(values: list[int]) -> None:
+    """Negative ones in two's complement of 256 bits."""
+    words = wide.from_int64(np.array(values, np.int64))
+    assert words.shape == (len(values), 8)
+    assert wide.to_ints(words) == [value % 2**256 for value in values]
+    assert wide.is_negative(words).tolist() == [value < 0 for value in values]
