@@ -42,6 +42,12 @@ async def put_day_start(database: Database, chain_id: int, day: date, block: int
     await database.fetch(query("put_day_start"), chain_id, day, block)
 
 
+async def dirty_days(database: Database, chain_id: int, today: date) -> list[date]:
+    """Days before `today` that closing would look at, those among them that were never closed."""
+    await database.fetch(query("mark_unclosed"), chain_id)
+    return [row["day"] for row in await database.fetch(query("dirty_days"), chain_id, today)]
+
+
 async def close_days(database: Database, chain_id: int, today: date) -> list[date]:
     """Sums every dirty day before `today` whose bounds are known; the days closed."""
     await database.fetch(query("mark_unclosed"), chain_id)
@@ -49,17 +55,27 @@ async def close_days(database: Database, chain_id: int, today: date) -> list[dat
     return [row["day"] for row in dirty if await _close_day(database, chain_id, row["day"], row["deployments"])]
 
 
-async def value_days(database: Database, chain_id: int, min_liquidity_usd: int) -> list[date]:
-    """Prices and protocol figures of every day that closing touched, oldest first; the days valued."""
+async def value_days(database: Database, chain_id: int) -> list[date]:
+    """Prices, by the rules kept with the chain, and protocol figures of every day that was marked; the days valued."""
     days = [row["day"] for row in await database.fetch(query("dirty_values"), chain_id)]
-    for day in days:
-        await _value_day(database, chain_id, day, min_liquidity_usd)
+    for day in days:  # oldest first: a price is carried from an earlier day
+        await _value_day(database, chain_id, day)
+    if days:
+        await database.fetch(query("learn_statistics"))
     return days
 
 
 async def refresh(database: Database) -> None:
-    """Shows the closed days in yield_daily."""
-    await database.fetch(query("refresh"))
+    """Shows the closed days in yield_daily, and tells who listens to the channel of that name what changed.
+
+    The payload is JSON: days (how many differ), first, last (ISO dates, null without any), chains (their names).
+    """
+
+    async def work(connection: Connection) -> None:
+        for statement in ("lock_refresh", "keep_shown", "refresh", "tell_refreshed"):
+            await connection.execute(query(statement))
+
+    await database.transaction(work)
 
 
 async def _close_day(database: Database, chain_id: int, day: date, deployments: Sequence[str]) -> bool:
@@ -75,8 +91,14 @@ async def _close_day(database: Database, chain_id: int, day: date, deployments: 
         await connection.execute(query("sum_flow_daily"), *place, first, following)
         await connection.execute(query("drop_trade_daily"), *place)
         await connection.execute(query("sum_trade_daily"), *place)
+        await connection.execute(query("drop_answer_daily"), *place)
+        await connection.execute(query("sum_answer_daily"), *place)
         await _put_deployment_days(connection, place, first, following)
+        await connection.execute(query("close_streams"), *place)  # after the day's coverage, which it asks for
+        for statement in ("restate_sums", "restate_vanished", "close_restated"):
+            await connection.execute(query(statement), *place)
         await connection.execute(query("mark_dirty_value"), chain_id, day)
+        await connection.execute(query("mark_dirty_births"), *place, first, following)
         return True
 
     return await database.transaction(work)
@@ -94,14 +116,16 @@ async def _put_deployment_days(
         await connection.execute(query("put_deployment_day"), chain_id, name, day, flows, digest, first, following)
 
 
-async def _value_day(database: Database, chain_id: int, day: date, min_liquidity_usd: int) -> None:
+async def _value_day(database: Database, chain_id: int, day: date) -> None:
     async def work(connection: Connection) -> None:
         await connection.execute(query("lock_closing"), chain_id)
         await connection.execute(query("clear_dirty_value"), chain_id, day)  # first, so that a mark made now stays
-        await connection.execute(query("drop_prices"), chain_id, day)
-        await connection.execute(query("put_pegs"), chain_id, day)
+        await connection.execute(query("avoid_nested_loops"))
+        for statement in ("drop_prices", "put_outside_prices", "put_pegs"):
+            await connection.execute(query(statement), chain_id, day)
         for quotes in (True, False):
-            await connection.execute(query("put_pool_prices"), chain_id, day, min_liquidity_usd, quotes)
+            await connection.execute(query("put_pool_prices"), chain_id, day, quotes)
+        await connection.execute(query("allow_nested_loops"))
         for statement in ("drop_protocol_parts", "put_protocol_parts", "drop_protocol_days", "put_protocol_days"):
             await connection.execute(query(statement), chain_id, day)
 

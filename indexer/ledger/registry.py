@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
+from indexer.families import FAMILIES
 from indexer.ledger.connect import Connection, Database
 from indexer.ledger.sql import query
 from indexer.manifest import Deployment, Protocol
+from indexer.settings import PriceSettings
 
+_CONTEXT = ("retire_contracts", "retire_history", "retire_ranges")
+_REMEMBER = ("remember_reason", "remember_days")
 _RETIRE = (
+    "remember_sums",
+    "retire_spans",
     "retire_leases",
     "retire_contracts",
     "retire_history",
     "retire_range_days",
     "retire_range_trades",
+    "retire_range_answers",
+    "retire_streams",
+    "retire_stream_spans",
     "retire_ranges",
     "retire_quarantine",
     "retire_flows",
@@ -22,12 +31,16 @@ _RETIRE = (
 
 
 async def register(
-    database: Database, chains: Mapping[str, int], protocols: Iterable[Protocol], versions: Mapping[str, int]
+    database: Database,
+    chains: Mapping[str, int],
+    protocols: Iterable[Protocol],
+    versions: Mapping[str, int],
 ) -> list[str]:
     """Records chains, protocols and deployments; ids of deployments whose coverage was retired.
 
-    versions: the present version of each family. A deployment whose manifest or family changed is dirty as a whole;
-    where only its counts or own tokens changed, the closed days are valued again.
+    versions: the present version of each family. A deployment whose manifest or family changed is dirty as a whole,
+    and its figures are remembered as old ones; where only its counts or own tokens changed, the closed days are valued
+    again.
     """
 
     async def work(connection: Connection) -> list[str]:
@@ -43,12 +56,51 @@ async def register(
     return await database.transaction(work)
 
 
-async def keep_floor(database: Database, chain_ids: Iterable[int], min_liquidity_usd: int) -> None:
-    """Records the depth that pools need to tell a price; where it changed, closed days are to be valued again."""
+async def retire(database: Database, chain_id: int, deployments: Iterable[str], reason: str) -> None:
+    """What was read for these deployments counts no longer; their figures are remembered as old ones."""
+
+    async def work(connection: Connection) -> None:
+        for deployment in sorted(deployments):
+            await _retire(connection, chain_id, deployment, reason)
+
+    await database.transaction(work)
+
+
+async def forget_context(database: Database, chain_id: int, deployments: Iterable[str]) -> None:
+    """What deployments know of their contracts and parameters is to be learned again."""
+
+    async def work(connection: Connection) -> None:
+        for deployment in sorted(deployments):
+            for statement in _CONTEXT:
+                await connection.execute(query(statement), chain_id, deployment)
+
+    await database.transaction(work)
+
+
+async def adopt(
+    database: Database, chain_id: int, found: Iterable[Deployment], wanted: Collection[str], version: int
+) -> None:
+    """Records deployments of one family that a run found out, such as the phases of a feed.
+
+    wanted: ids of those that the run reads; of the others only those that the ledger holds already are looked after.
+    version: the family's present one.
+    """
+
+    async def work(connection: Connection) -> None:
+        for one in found:
+            if one.id in wanted or await connection.fetchrow(query("stored_deployment"), one.id) is not None:
+                await _put(connection, one, chain_id, version)
+
+    await database.transaction(work)
+
+
+async def keep_rules(database: Database, chain_ids: Iterable[int], rules: PriceSettings) -> None:
+    """Records by which rules prices are believed; where one changed, closed days are to be valued again."""
+    kept = (rules.min_liquidity_usd, rules.min_pool_age_days, rules.depeg_ppm)
 
     async def work(connection: Connection) -> None:
         for chain_id in sorted(chain_ids):
-            if await connection.fetchval(query("keep_floor"), chain_id, min_liquidity_usd) is not None:
+            if await connection.fetchval(query("keep_rules"), chain_id, *kept) is not None:
                 await connection.execute(query("revalue"), chain_id)
 
     await database.transaction(work)
@@ -85,21 +137,38 @@ async def _put_protocol(connection: Connection, protocol: Protocol, chains: Mapp
             await connection.execute(query("revalue"), chain_id)
 
 
+async def _retire(connection: Connection, chain_id: int, deployment: str, reason: str) -> None:
+    for statement in _REMEMBER:
+        await connection.execute(query(statement), chain_id, deployment, reason)
+    for statement in _RETIRE:
+        await connection.execute(query(statement), chain_id, deployment)
+
+
+async def _changes(connection: Connection, deployment: Deployment, version: int) -> list[str]:
+    """Why what was read for a deployment counts no longer; nothing if it does, or if nothing was."""
+    stored = await connection.fetchrow(query("stored_deployment"), deployment.id)
+    if stored is None:
+        return []
+    reasons = []
+    if stored["family_version"] != version:
+        reasons.append(f"family {deployment.family} version {stored['family_version']} -> {version}")
+    if stored["manifest_digest"] != deployment.digest:
+        reasons.append("manifest changed")
+    return reasons
+
+
 async def _put(connection: Connection, deployment: Deployment, chain_id: int, version: int) -> bool:
     """Records one deployment; whether it replaced another version or manifest."""
-    stored = await connection.fetchrow(query("stored_deployment"), deployment.id)
-    changed = stored is not None and (stored["family_version"], stored["manifest_digest"]) != (
-        version,
-        deployment.digest,
-    )
-    for statement in _RETIRE if changed else ():
-        await connection.execute(query(statement), chain_id, deployment.id)
+    changes = await _changes(connection, deployment, version)
+    if changes:
+        await _retire(connection, chain_id, deployment.id, "; ".join(changes))
     await connection.execute(
         query("put_deployment"), deployment.id, deployment.protocol, chain_id, deployment.family, version,
         deployment.digest, deployment.start_block, deployment.exactness,
+        bool(FAMILIES[deployment.family].configured(deployment.options).kinds),
     )  # fmt: skip
     await _put_counts(connection, deployment, chain_id)
-    return changed
+    return bool(changes)
 
 
 async def _put_counts(connection: Connection, deployment: Deployment, chain_id: int) -> None:

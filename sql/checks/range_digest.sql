@@ -16,6 +16,7 @@ FULL JOIN (
         ON f.chain_id = r.chain_id AND f.deployment = r.deployment AND f.block_number BETWEEN r.first_block AND r.last_block
     GROUP BY r.chain_id, r.deployment, day, r.range_id
 ) AS held USING (chain_id, deployment, day, range_id)
-WHERE (told.flows, told.first_block, told.last_block, told.digest)
+WHERE told.dropped IS NOT TRUE
+    AND (told.flows, told.first_block, told.last_block, told.digest)
     IS DISTINCT FROM (held.flows, held.first_block, held.last_block, held.digest)
 ORDER BY chain_id, deployment, day, range_id;

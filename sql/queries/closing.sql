@@ -1,10 +1,15 @@
 -- Closing: dirty days that are over are summed again, then valued.
 
 -- name: dirty_days
--- Days of a chain touched since they were last closed and over before the final head ($2), oldest first.
+-- Days of a chain touched since they were last closed and over before the final head ($2), oldest first, but for those
+-- whose flows were dropped: summed as they are they would lose them.
 SELECT day, array_agg(deployment ORDER BY deployment) AS deployments
-FROM dirty_day
+FROM dirty_day AS dirty
 WHERE chain_id = $1 AND day < $2::date
+    AND NOT EXISTS (
+        SELECT FROM range_day AS part
+        WHERE part.chain_id = $1 AND part.deployment = dirty.deployment AND part.day = dirty.day AND part.dropped
+    )
 GROUP BY day
 ORDER BY day;
 
@@ -88,6 +93,54 @@ FROM range_trade
 WHERE chain_id = $1 AND day = $2 AND deployment = ANY($3::text[])
 GROUP BY chain_id, deployment, day, pool, token0, token1;
 
+-- name: drop_answer_daily
+-- Takes back a day's answers of every feed that has one of these deployments as a phase: its phases are weighed together.
+DELETE FROM answer_daily
+WHERE chain_id = $1 AND day = $2
+    AND deployment IN (
+        SELECT unnest($3::text[])
+        UNION
+        SELECT p.deployment
+        FROM feed_phase AS p
+        JOIN feed_phase AS touched ON touched.chain_id = p.chain_id AND touched.feed = p.feed
+        WHERE p.chain_id = $1 AND touched.deployment = ANY($3::text[])
+    );
+
+-- name: sum_answer_daily
+-- Adds up what counted: the answers that their phases gave for certain while the proxy pointed to them; where a feed has
+-- none, those of the one phase that answered most of all that may have been pointed to, the older one of equals.
+INSERT INTO answer_daily (
+    chain_id, deployment, day, token, contract, answers, mean_usd, close_usd, close_block, close_log_index)
+WITH said AS (
+    SELECT
+        v.feed, v.phase, a.deployment, a.token, a.contract, a.decimals, one.block, one.log_index, one.answer,
+        coalesce(one.block BETWEEN v.certain_from AND v.certain_to, false) AS certain
+    FROM feed_validity AS v
+    JOIN range_answer AS a ON a.chain_id = v.chain_id AND a.deployment = v.deployment AND a.day = $2
+    CROSS JOIN LATERAL unnest(a.blocks, a.log_indexes, a.answers) AS one (block, log_index, answer)
+    WHERE v.chain_id = $1
+        AND v.feed IN (SELECT feed FROM feed_phase WHERE chain_id = $1 AND deployment = ANY($3::text[]))
+        AND (v.possible_from IS NULL OR one.block >= v.possible_from)
+        AND (v.possible_to IS NULL OR one.block <= v.possible_to)
+),
+likely AS (
+    SELECT DISTINCT ON (feed) feed, phase
+    FROM said
+    GROUP BY feed, phase
+    HAVING feed NOT IN (SELECT feed FROM said WHERE certain)
+    ORDER BY feed, count(*) DESC, phase
+)
+SELECT
+    $1, said.deployment, $2, said.token, said.contract, count(*),
+    sum(said.answer) * power(10::numeric, -said.decimals) / count(*),
+    (array_agg(said.answer ORDER BY said.block DESC, said.log_index DESC))[1] * power(10::numeric, -said.decimals),
+    (array_agg(said.block ORDER BY said.block DESC, said.log_index DESC))[1],
+    (array_agg(said.log_index ORDER BY said.block DESC, said.log_index DESC))[1]
+FROM said
+LEFT JOIN likely USING (feed, phase)
+WHERE said.certain OR likely.phase IS NOT NULL
+GROUP BY said.deployment, said.token, said.contract, said.decimals;
+
 -- name: range_digests
 -- What the ranges say of a day: their digests are added up outside, mod 2^256.
 SELECT deployment, flows, digest FROM range_day WHERE chain_id = $1 AND day = $2 AND deployment = ANY($3::text[]);
@@ -116,12 +169,30 @@ DO UPDATE SET flows = excluded.flows, digest = excluded.digest, blocks_held = ex
 DELETE FROM dirty_day WHERE chain_id = $1 AND day = $2 AND deployment = ANY($3::text[]);
 
 -- name: mark_dirty_value
--- Prices of a day may be carried for seven days, so these are to be valued again.
+-- A day that was read whole tells how old later days' pools are, and prices are carried for seven days more.
 INSERT INTO dirty_value (chain_id, day)
-SELECT DISTINCT $1::bigint, touched.day
-FROM generate_series(0, 7) AS later
-JOIN LATERAL (SELECT $2::date + later AS day) AS touched ON true
-WHERE later = 0 OR EXISTS (SELECT FROM deployment_day AS d WHERE d.chain_id = $1 AND d.day = touched.day)
+SELECT $1::bigint, $2::date
+UNION
+SELECT $1, d.day
+FROM deployment_day AS d
+JOIN chain AS c ON c.chain_id = d.chain_id
+WHERE d.chain_id = $1 AND d.day BETWEEN $2 AND $2::date + c.min_pool_age_days + 7
+ON CONFLICT DO NOTHING;
+
+-- name: mark_dirty_births
+-- A creation log between these blocks ($4 and before $5) tells the age of pools also on later days that could not tell it
+-- from the days before them, wherever those are.
+INSERT INTO dirty_value (chain_id, day)
+SELECT DISTINCT later.chain_id, later.day
+FROM (
+    SELECT DISTINCT chain_id, deployment
+    FROM contract
+    WHERE chain_id = $1 AND deployment = ANY($3::text[]) AND tx_hash IS NOT NULL AND block_number >= $4 AND block_number < $5
+) AS maker
+JOIN chain AS c ON c.chain_id = maker.chain_id
+JOIN deployment_day AS d ON d.chain_id = maker.chain_id AND d.deployment = maker.deployment AND d.day > $2
+JOIN deployment_day AS later ON later.chain_id = d.chain_id AND later.day BETWEEN d.day AND d.day + 7
+WHERE NOT held_whole(d.chain_id, d.deployment, d.day, c.min_pool_age_days)
 ON CONFLICT DO NOTHING;
 
 -- name: dirty_values
@@ -132,6 +203,29 @@ SELECT day FROM dirty_value WHERE chain_id = $1 ORDER BY day;
 -- The day is valued.
 DELETE FROM dirty_value WHERE chain_id = $1 AND day = $2;
 
+-- name: learn_statistics
+-- Without it queries of the newest days are planned as if those were empty, and take minutes.
+ANALYZE trade_daily, flow_daily, price_daily, deployment_day;
+
+-- name: lock_refresh
+-- One refresh at a time, so that each tells what it changed itself.
+SELECT pg_advisory_xact_lock(hashtext('refresh'));
+
+-- name: keep_shown
+-- Which rows are shown before a refresh, by their hashes, until its transaction ends.
+CREATE TEMPORARY TABLE shown ON COMMIT DROP AS
+SELECT day, chain, protocol, hash_record_extended(y, 0) AS hash FROM yield_daily AS y;
+
 -- name: refresh
 -- Shows the closed days to everybody; plain, since it takes a fraction of what CONCURRENTLY does.
 REFRESH MATERIALIZED VIEW yield_daily;
+
+-- name: tell_refreshed
+-- Tells who listens to yield_daily which of its days are new, changed or gone, when the transaction commits.
+SELECT pg_notify('yield_daily', json_build_object(
+    'days', count(DISTINCT day), 'first', min(day), 'last', max(day),
+    'chains', coalesce((array_agg(DISTINCT chain))[:100], '{}')
+)::text)
+FROM (SELECT day, chain, protocol, hash_record_extended(y, 0) AS hash FROM yield_daily AS y) AS now
+FULL JOIN pg_temp.shown AS was USING (day, chain, protocol)
+WHERE was.hash IS DISTINCT FROM now.hash;

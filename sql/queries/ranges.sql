@@ -19,10 +19,13 @@ FROM (
 ) AS merged;
 
 -- name: held_hull
--- The lowest and the highest block that one of the deployments holds.
+-- The lowest and the highest block that one of the deployments holds, or held before it was retired.
 SELECT min(first_block) AS first_block, max(last_block) AS last_block
-FROM range_deployment
-WHERE chain_id = $1 AND deployment = ANY($2::text[]);
+FROM (
+    SELECT first_block, last_block FROM range_deployment WHERE chain_id = $1 AND deployment = ANY($2::text[])
+    UNION ALL
+    SELECT first_block, last_block FROM retired_span WHERE chain_id = $1 AND deployment = ANY($2::text[])
+) AS held;
 
 -- name: lock_claims
 -- One claim a chain at a time.
@@ -62,7 +65,7 @@ DELETE FROM flow WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3 AND depl
 DELETE FROM quarantine WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3 AND deployment = ANY($4::text[]);
 
 -- name: drop_range_parts
--- The same for what ranges inside of these blocks said of the deployments' coverage, days and trades.
+-- The same for what ranges inside of these blocks said of the deployments' coverage, days, trades and answers.
 WITH gone AS (
     DELETE FROM range_deployment
     WHERE chain_id = $1 AND first_block >= $2 AND last_block <= $3 AND deployment = ANY($4::text[])
@@ -70,6 +73,10 @@ WITH gone AS (
 ),
 days AS (
     DELETE FROM range_day AS part USING gone
+    WHERE (part.chain_id, part.deployment, part.range_id) = (gone.chain_id, gone.deployment, gone.range_id)
+),
+answers AS (
+    DELETE FROM range_answer AS part USING gone
     WHERE (part.chain_id, part.deployment, part.range_id) = (gone.chain_id, gone.deployment, gone.range_id)
 )
 DELETE FROM range_trade AS part USING gone
@@ -84,8 +91,10 @@ SELECT EXISTS (
 
 -- name: put_range
 -- Records a range.
-INSERT INTO range (chain_id, first_block, last_block, anchor_block, anchor_hash, logs_received, logs_used, flows, endpoint, fence)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO range (
+    chain_id, first_block, last_block, anchor_block, anchor_hash, logs_received, logs_used, flows, endpoint, fence,
+    requests, octets)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 RETURNING range_id;
 
 -- name: put_range_deployments
@@ -105,9 +114,15 @@ INSERT INTO range_trade (
     close_block, close_log_index, depth0, depth1)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
+-- name: put_range_answer
+-- What a range adds to a feed's day: its answers, each with its log.
+INSERT INTO range_answer (
+    chain_id, range_id, deployment, day, contract, token, decimals, blocks, log_indexes, answers)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
 -- name: mark_dirty
--- Touched: the days with flows ($3), and those whose bounds are known and lie in the range ($4 to $5), where coverage grew;
--- a mark that stands is written anew, so that who closes the day meanwhile waits for this commit.
+-- Touched: the days with flows or answers ($3), and those whose bounds are known and lie in the range ($4 to $5), where
+-- coverage grew; a mark that stands is written anew, so that who closes the day meanwhile waits for this commit.
 INSERT INTO dirty_day (chain_id, deployment, day)
 SELECT $1, deployment, touched.day
 FROM unnest($2::text[]) AS deployment

@@ -4,9 +4,11 @@
 -- Makes a chain known.
 INSERT INTO chain (chain_id, name) VALUES ($1, $2) ON CONFLICT (chain_id) DO UPDATE SET name = excluded.name;
 
--- name: keep_floor
--- Records the depth that pools need from now on; a row if it was another one before.
-UPDATE chain SET min_liquidity_usd = $2 WHERE chain_id = $1 AND min_liquidity_usd IS DISTINCT FROM $2 RETURNING chain_id;
+-- name: keep_rules
+-- Records by which rules prices are believed from now on; a row if one was different before.
+UPDATE chain SET min_liquidity_usd = $2, min_pool_age_days = $3, depeg_ppm = $4
+WHERE chain_id = $1 AND (min_liquidity_usd, min_pool_age_days, depeg_ppm) IS DISTINCT FROM ($2, $3, $4)
+RETURNING chain_id;
 
 -- name: put_protocol
 -- Makes a protocol known, with its manifest's present words.
@@ -38,11 +40,12 @@ SELECT family_version, manifest_digest FROM deployment WHERE deployment = $1 FOR
 
 -- name: put_deployment
 -- Makes a deployment known, at the version and manifest that are now in force.
-INSERT INTO deployment (deployment, protocol, chain_id, family, family_version, manifest_digest, start_block, exactness)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO deployment (
+    deployment, protocol, chain_id, family, family_version, manifest_digest, start_block, exactness, has_flows)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (deployment) DO UPDATE
 SET family = excluded.family, family_version = excluded.family_version, manifest_digest = excluded.manifest_digest,
-    start_block = excluded.start_block, exactness = excluded.exactness;
+    start_block = excluded.start_block, exactness = excluded.exactness, has_flows = excluded.has_flows;
 
 -- name: retire_contracts
 -- A deployment's facts were learned by another version or manifest: they are learned again.
@@ -69,6 +72,18 @@ ON CONFLICT (chain_id, deployment, day) DO UPDATE SET day = excluded.day;
 -- name: retire_range_trades
 -- The same for their trades.
 DELETE FROM range_trade WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_range_answers
+-- The same for what feeds answered in them.
+DELETE FROM range_answer WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_streams
+-- The same for its streams, which the next closing makes anew.
+DELETE FROM stream WHERE chain_id = $1 AND deployment = $2;
+
+-- name: retire_stream_spans
+-- The same for the spans in which they were known.
+DELETE FROM stream_span WHERE chain_id = $1 AND deployment = $2;
 
 -- name: retire_leases
 -- Whoever reads the deployment now reads it by another version or manifest: its commit will be refused.

@@ -1,48 +1,38 @@
 -- Valuing a closed day: prices first, then the protocols' figures.
 
+-- name: avoid_nested_loops
+-- Statistics know nothing of the newest day: a plan for one row of it would go through thousands, again and again.
+SET LOCAL enable_nestloop = off;
+
+-- name: allow_nested_loops
+-- What looks up single rows by their key may do so.
+SET LOCAL enable_nestloop = on;
+
 -- name: drop_prices
--- Takes back a day's pegs and pool prices before they are made again.
-DELETE FROM price_daily WHERE chain_id = $1 AND day = $2 AND source IN ('peg', 'pool');
+-- Takes back a day's prices before they are made again.
+DELETE FROM price_daily WHERE chain_id = $1 AND day = $2;
+
+-- name: put_outside_prices
+-- Prices that files tell and, where they do not, feeds.
+INSERT INTO price_daily (chain_id, token, day, usd, source, age_days, evidence)
+SELECT DISTINCT ON (token) $1, token, $2, usd, source, age_days, evidence
+FROM outside_claim($1, $2)
+ORDER BY token, source DESC;
 
 -- name: put_pegs
--- Listed tokens that are held at a fixed number of dollars.
+-- Pegs that nothing of the day contradicts, of tokens without a price so far.
 INSERT INTO price_daily (chain_id, token, day, usd, source, age_days)
-SELECT chain_id, token, $2, peg_usd, 'peg', 0 FROM quote_token WHERE chain_id = $1 AND peg_usd IS NOT NULL
+SELECT $1, token, $2, usd, 'peg', 0 FROM peg_claim($1, $2) WHERE NOT refused
 ON CONFLICT DO NOTHING;
 
 -- name: put_pool_prices
--- Prices from pools against priced quote tokens: $4 true for the quote tokens themselves (against pegged ones only),
--- false for all others; the newest day counts, on it the deepest pool, less than $3 dollars of depth count for nothing,
--- and neither the trades nor what priced their quote token are older than seven days.
+-- Prices from pools, of tokens without one so far: $3 true for the quote tokens themselves, which come first, false for
+-- all others; the newest day counts, on it the deepest pool.
 INSERT INTO price_daily (chain_id, token, day, usd, source, age_days, evidence, depth_usd)
-SELECT DISTINCT ON (seen.token)
-    $1, seen.token, $2, seen.usd, 'pool', $2::date - seen.day + seen.quote_age, seen.pool, round(seen.depth_usd, 2)
-FROM (
-    SELECT
-        side.token,
-        d.day,
-        d.pool,
-        p.age_days AS quote_age,
-        (side.quote_amount / power(10::numeric, q.decimals) * p.usd)
-            / (side.amount / power(10::numeric, t.decimals)) AS usd,
-        side.quote_depth / power(10::numeric, q.decimals) * p.usd AS depth_usd
-    FROM trade_daily AS d
-    JOIN LATERAL (
-        VALUES
-            (d.token0, d.in0 + d.out0, d.token1, d.in1 + d.out1, d.depth1),
-            (d.token1, d.in1 + d.out1, d.token0, d.in0 + d.out0, d.depth0)
-    ) AS side (token, amount, quote, quote_amount, quote_depth) ON true
-    JOIN quote_token AS q ON q.chain_id = d.chain_id AND q.token = side.quote
-    JOIN price_daily AS p ON p.chain_id = d.chain_id AND p.token = side.quote AND p.day = d.day
-    JOIN token AS t ON t.chain_id = d.chain_id AND t.token = side.token AND t.decimals IS NOT NULL
-    LEFT JOIN quote_token AS listed ON listed.chain_id = d.chain_id AND listed.token = side.token
-    WHERE d.chain_id = $1 AND d.day BETWEEN $2::date - 7 AND $2::date
-        AND side.amount > 0 AND side.quote_amount > 0
-        AND (listed.token IS NOT NULL) = $4
-        AND (q.peg_usd IS NOT NULL OR NOT $4)
-) AS seen
-WHERE seen.usd > 0 AND seen.depth_usd >= $3 AND $2::date - seen.day + seen.quote_age <= 7
-ORDER BY seen.token, seen.day DESC, seen.depth_usd DESC, seen.pool
+SELECT DISTINCT ON (token) $1, token, $2, usd, 'pool', age_days, pool, round(depth_usd, 2)
+FROM pool_claim($1, $2)
+WHERE listed = $3 AND deep AND old AND age_days <= 7 AND usd > 0
+ORDER BY token, traded_on DESC, depth_usd DESC, pool, deployment
 ON CONFLICT DO NOTHING;
 
 -- name: drop_protocol_parts
@@ -54,13 +44,11 @@ DELETE FROM protocol_part WHERE chain_id = $1 AND day = $2;
 INSERT INTO protocol_part (chain_id, protocol, day, kind, source, side, basis, own, usd, flows, unpriced)
 SELECT
     d.chain_id, d.protocol, d.day, d.kind, d.source, d.side, d.basis, o.token IS NOT NULL,
-    sum(d.amount / power(10::numeric, t.decimals) * p.usd),
+    sum(d.usd),
     sum(d.flows),
-    coalesce(sum(d.flows) FILTER (WHERE p.usd IS NULL OR t.decimals IS NULL), 0)
-FROM flow_daily AS d
+    coalesce(sum(d.flows) FILTER (WHERE d.usd IS NULL), 0)
+FROM flow_daily_usd AS d
 JOIN counted AS c ON c.deployment = d.deployment AND c.kind = d.kind AND c.basis = d.basis
-LEFT JOIN token AS t ON t.chain_id = d.chain_id AND t.token = d.token
-LEFT JOIN price_daily AS p ON p.chain_id = d.chain_id AND p.token = d.token AND p.day = d.day
 LEFT JOIN own_token AS o ON o.chain_id = d.chain_id AND o.protocol = d.protocol AND o.token = d.token
 WHERE d.chain_id = $1 AND d.day = $2
 GROUP BY d.chain_id, d.protocol, d.day, d.kind, d.source, d.side, d.basis, o.token IS NOT NULL;
@@ -83,7 +71,7 @@ WITH bound AS (
     WHERE chain_id = $1 AND day IN ($2, $2::date + 1)
 ),
 part AS (
-    -- Every deployment that lived on the day, read or not.
+    -- Every deployment that lived on the day, read or not; price feeds earn nothing.
     SELECT
         d.protocol, d.deployment, d.exactness,
         coalesce(c.blocks_held, 0) AS blocks_held,
@@ -91,7 +79,7 @@ part AS (
     FROM deployment AS d
     CROSS JOIN bound
     LEFT JOIN deployment_day AS c ON c.chain_id = d.chain_id AND c.deployment = d.deployment AND c.day = $2
-    WHERE d.chain_id = $1 AND d.start_block < bound.next
+    WHERE d.chain_id = $1 AND d.start_block < bound.next AND d.has_flows
 ),
 closed AS (
     -- A day that nobody has read has no row: its figures are unknown, not zero.

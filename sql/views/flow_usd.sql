@@ -21,22 +21,38 @@ SELECT
     t.symbol,
     f.amount,
     f.amount / power(10::numeric, t.decimals) AS amount_tokens,
-    f.amount / power(10::numeric, t.decimals) * p.usd AS usd,
-    p.source AS price_source,
-    (f.block_time AT TIME ZONE 'UTC')::date - p.day + p.age_days AS price_age_days
+    coalesce(f.amount * o.unit_usd, f.amount / power(10::numeric, t.decimals) * p.usd) AS usd,
+    CASE WHEN o.unit_usd IS NOT NULL THEN 'trade' ELSE p.source END AS price_source,
+    CASE WHEN o.unit_usd IS NOT NULL THEN o.age_days
+        ELSE (f.block_time AT TIME ZONE 'UTC')::date - p.day + p.age_days END AS price_age_days
 FROM flow AS f
 JOIN chain AS c USING (chain_id)
 LEFT JOIN counted AS k ON k.deployment = f.deployment AND k.kind = f.kind
 LEFT JOIN token AS t ON t.chain_id = f.chain_id AND t.token = f.token
+LEFT JOIN quote_token AS q ON q.chain_id = f.chain_id AND q.token = f.token
+LEFT JOIN deployment_day AS closed
+    ON closed.chain_id = f.chain_id AND closed.deployment = f.deployment
+    AND closed.day = (f.block_time AT TIME ZONE 'UTC')::date
 LEFT JOIN LATERAL (
+    -- A closed day has been valued: no price means that none is trusted. An open one takes the newest there is.
     SELECT price.usd, price.source, price.day, price.age_days
     FROM price_daily AS price
     WHERE price.chain_id = f.chain_id AND price.token = f.token
-        AND price.day BETWEEN (f.block_time AT TIME ZONE 'UTC')::date - 7 AND (f.block_time AT TIME ZONE 'UTC')::date
+        AND price.day BETWEEN (f.block_time AT TIME ZONE 'UTC')::date - CASE WHEN closed.day IS NULL THEN 7 ELSE 0 END
+            AND (f.block_time AT TIME ZONE 'UTC')::date
         AND (f.block_time AT TIME ZONE 'UTC')::date - price.day + price.age_days <= 7
     ORDER BY price.day DESC
     LIMIT 1
-) AS p ON true;
+) AS p ON true
+LEFT JOIN LATERAL (
+    SELECT c.unit_usd, c.age_days
+    FROM counter_price AS c
+    WHERE wants_counter_price(
+            f.kind, f.source, f.basis, p.usd / power(10::numeric, t.decimals), p.source, q.token IS NOT NULL)
+        AND c.chain_id = f.chain_id AND c.deployment = f.deployment AND c.day = (f.block_time AT TIME ZONE 'UTC')::date
+        AND c.pool = f.contract AND c.token = f.token
+    LIMIT 1
+) AS o ON true;
 
 COMMENT ON VIEW flow_usd IS 'Every flow with its token''s symbol, in whole tokens and in dollars. Valuing is a join: a better price needs no re-index.';
 COMMENT ON COLUMN flow_usd.chain_id IS 'Chain.';
@@ -59,6 +75,6 @@ COMMENT ON COLUMN flow_usd.token IS 'Token of the amount.';
 COMMENT ON COLUMN flow_usd.symbol IS 'Symbol of the token, made safe to show.';
 COMMENT ON COLUMN flow_usd.amount IS 'Amount in raw units.';
 COMMENT ON COLUMN flow_usd.amount_tokens IS 'Amount in whole tokens; NULL where decimals are unknown.';
-COMMENT ON COLUMN flow_usd.usd IS 'Dollars at the day''s price, or at one of the seven days before; NULL without a price.';
-COMMENT ON COLUMN flow_usd.price_source IS 'Source of that price.';
+COMMENT ON COLUMN flow_usd.usd IS 'Dollars at the day''s price; a swap''s fee in a token that only a pool prices, or nothing, at what the quote tokens on the other side of its pool''s trades were worth; on open days at the newest price of seven days. NULL without a price.';
+COMMENT ON COLUMN flow_usd.price_source IS 'Source of that price as in price_daily, or trade for the other side of the pool''s trades, see counter_price.';
 COMMENT ON COLUMN flow_usd.price_age_days IS 'Days between the price''s evidence and the flow''s day.';

@@ -75,18 +75,21 @@ def flows(rows: Sequence[Row], amounts: Sequence[int], token: bytes = USDC, labe
 
 
 def trades(
-    rows: Sequence[Row], tokens: tuple[bytes, bytes], amounts: Sequence[tuple[int, int]], price: int, liquidity: int
+    rows: Sequence[Row],
+    tokens: tuple[bytes, bytes],
+    amounts: Sequence[tuple[int, int]],
+    depths: tuple[int | None, int | None] = (0, 0),
 ) -> Trades:
-    """Swaps of one pair; price: the square root in Q64.96 after each."""
+    """Swaps of one pair. amounts: of both tokens, above zero what came in, below what went out; depths: after each."""
     count = len(rows)
+    sides = [[pair[number] for pair in amounts] for number in (0, 1)]
     return Trades(
         where(rows),
         octets([tokens[0]] * count, 20),
         octets([tokens[1]] * count, 20),
-        wide.from_ints([pair[0] for pair in amounts]),
-        wide.from_ints([pair[1] for pair in amounts]),
-        wide.from_ints([price] * count),
-        wide.from_ints([liquidity] * count),
+        *(wide.from_ints([max(amount, 0) for amount in side]) for side in sides),
+        *(wide.from_ints([max(-amount, 0) for amount in side]) for side in sides),
+        *(None if depth is None else wide.from_ints([depth] * count) for depth in depths),
     )
 
 
@@ -147,7 +150,7 @@ async def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
         ("range", "first_block, last_block, flows, endpoint"),
         ("range_deployment", "deployment, first_block, last_block"),
         ("range_day", "deployment, day, first_block, last_block, flows, digest"),
-        ("range_trade", "deployment, day, pool, swaps, amount0, amount1, close_block, close_log_index"),
+        ("range_trade", "deployment, day, pool, swaps, in0, in1, out0, out1, close_block, close_log_index"),
         ("quarantine", "block_number, log_index, deployment, reason"),
         ("dirty_day", "deployment, day"),
         ("contract", "deployment, contract, facts"),

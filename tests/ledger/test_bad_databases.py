@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -96,9 +98,10 @@ async def test_a_server_that_lacks_something_ends_the_run_at_once(database: Data
 
 
 @pytest.fixture
-async def small(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[str]:
+async def small(server: EmbeddedPostgres) -> AsyncIterator[str]:
     """The URL of a database whose tables lie on a file system of eight megabytes."""
-    folder = tmp_path / "small"
+    above = Path(tempfile.mkdtemp(prefix="indexer-small-"))
+    folder = above / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -107,9 +110,7 @@ async def small(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[str]:
     try:
         owner = (Path(await admin.fetchval("SHOW data_directory"))).stat()
         os.chown(folder, owner.st_uid, owner.st_gid)
-        tmp_path.chmod(0o755)
-        tmp_path.parent.chmod(0o755)
-        tmp_path.parent.parent.chmod(0o755)
+        above.chmod(0o755)  # the server runs as a user of its own
         await admin.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
         await admin.execute("CREATE DATABASE small")
         await admin.execute("ALTER DATABASE small SET default_tablespace = small")
@@ -119,6 +120,7 @@ async def small(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[str]:
     finally:
         await admin.close()
         subprocess.run(["umount", str(folder)], check=True)
+        shutil.rmtree(above)
 
 
 async def test_a_disk_that_is_really_full(small: str) -> None:

@@ -19,6 +19,7 @@ _MADE: set[str] = set()
 
 _FIRST_FLOW = "(block_number, log_index) = (SELECT block_number, log_index FROM flow LIMIT 1)"
 _FIRST_RANGE = "range_id = (SELECT min(range_id) FROM range_day)"
+_USED = "INSERT INTO range_archive SELECT chain_id, range_id, 'f' FROM range"
 _LABEL = "kind, source, side, basis"
 
 
@@ -56,12 +57,15 @@ FAULTS: dict[str, list[str]] = {
         "UPDATE deployment_day SET digest = sha256(digest) WHERE day = '2026-01-03'",
         "UPDATE deployment_day SET flows = flows - 1 WHERE day = '2026-01-03'",
         "DELETE FROM range_day WHERE day = '2026-01-03'",
+        "UPDATE stream SET numerator = numerator + 1",
+        "DELETE FROM stream_span",
     ],
     "flow_daily.sql": [
         "UPDATE flow_daily SET amount = amount + 1 WHERE day = '2026-01-03'",
         "UPDATE flow_daily SET flows = flows + 1 WHERE day = '2026-01-03'",
         "DELETE FROM flow_daily WHERE day = '2026-01-03'",
         "UPDATE flow SET amount = amount * 2 WHERE block_number = (SELECT min(block_number) FROM flow)",
+        "UPDATE stream SET begins = begins + interval '1 second'",
         f"INSERT INTO flow_daily SELECT chain_id, protocol, deployment, day, token, token, {_LABEL}, 1, 1 FROM flow_daily LIMIT 1",
     ],
     "protocol_day.sql": [
@@ -86,6 +90,45 @@ FAULTS: dict[str, list[str]] = {
         "UPDATE price_daily SET age_days = 8 WHERE source = 'pool' AND day = '2026-01-12'",
         "DELETE FROM trade_daily WHERE day = '2026-01-03'",
         "UPDATE price_daily SET evidence = sha256(evidence) WHERE source = 'pool'",
+        "UPDATE price_daily SET depth_usd = 1 WHERE source = 'pool'",
+        "UPDATE chain SET min_liquidity_usd = 10^12",
+        "UPDATE price_daily SET usd = 2 WHERE source = 'peg'",
+        "UPDATE price_daily SET evidence = sha256(evidence) WHERE source = 'feed'",
+        "DELETE FROM answer_daily",
+        "UPDATE price_daily SET source = 'file' WHERE day = '2026-01-03'",
+        "UPDATE price_daily SET source = 'share' WHERE day = '2026-01-03'",
+    ],
+    "part_prices.sql": [
+        "UPDATE price_daily SET usd = usd * 1.000001 WHERE day = '2026-01-03'",
+        "DELETE FROM price_daily WHERE day = '2026-01-03'",
+        "UPDATE protocol_part SET unpriced = unpriced + 1 WHERE day = '2026-01-03'",
+        "UPDATE trade_daily SET in0 = in0 * 2, in1 = in1 * 2 WHERE day = '2026-01-09'",
+        "UPDATE flow_daily SET amount = amount * 2 WHERE day = '2026-01-03'",
+        ("INSERT INTO flow_daily SELECT chain_id, protocol, deployment, day + 300, contract, token, kind, source, side, basis, 1, 1 "
+        "FROM flow_daily WHERE kind = 'fee' LIMIT 1"),
+    ],
+    "feed_answers.sql": [
+        "UPDATE answer_daily SET answers = answers + 1 WHERE day = '2026-01-09'",
+        "UPDATE answer_daily SET mean_usd = mean_usd * 1.0001 WHERE day = '2026-01-09'",
+        "DELETE FROM answer_daily WHERE day = '2026-01-09'",
+        "DELETE FROM range_answer WHERE day = '2026-01-09'",
+        "UPDATE range_answer SET answers[1] = 1 WHERE day = '2026-01-09'",
+        "UPDATE feed_phase SET seen_last = seen_first WHERE phase = 1",
+        "INSERT INTO answer_daily SELECT chain_id, deployment, day, token, token, 1, 1, 1, 1, 1 FROM answer_daily LIMIT 1",
+    ],
+    "dropped_flows.sql": [
+        f"UPDATE range_day SET dropped = true WHERE {_FIRST_RANGE}",
+        f"{_USED}; UPDATE range_day SET dropped = true; DELETE FROM deployment_day WHERE day = '2026-01-03'",
+    ],
+    "archive_index.sql": [
+        _USED,
+        f"INSERT INTO archive VALUES (31337, 'f', 'state', NULL, 0, 2000, 0, 1); {_USED}",
+        f"INSERT INTO archive VALUES (31337, 'f', 'logs', sha256('q'), 90000, 90001, 0, 1); {_USED}",
+    ],
+    "stream_overlap.sql": [
+        "UPDATE stream SET ends = ends + interval '1 hour'",
+        ("INSERT INTO stream SELECT chain_id, deployment, span_first_block, contract, token, kind, source, side, basis, "
+        "begins + interval '1 second', ends, numerator, denominator, block_number FROM stream LIMIT 1"),
     ],
     "expired_leases.sql": [
         "INSERT INTO lease VALUES (31337, 1, 1, 2, '{demo_dex.demo}', 'gone:1', now() - interval '1 second')",
@@ -124,7 +167,7 @@ async def test_no_check_has_a_word_to_say_of_the_indexed_demo(indexed: Database)
     told = await indexed.fetch(
         "SELECT (SELECT count(*) FROM flow) AS flows, (SELECT count(*) FROM yield_daily) AS days"
     )
-    assert (told[0]["flows"] > 10_000, told[0]["days"]) == (True, 28)
+    assert (told[0]["flows"] > 10_000, told[0]["days"]) == (True, 42)
     assert await complaints(indexed) == {}
 
 

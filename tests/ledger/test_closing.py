@@ -110,7 +110,7 @@ async def test_a_half_read_day_says_so_and_is_closed_again_when_the_rest_comes(r
     assert await days(ready) == [(DAYS[0], 1, 4320, 8640), (DAYS[1], 0, 100, 8640)]
     await store(ready, 0, 2 * 8640 - 1, reading(owner=TWO))  # the coverage shown is that of the least covered
     await close_days(ready, CHAIN, DAYS[4])
-    await value_days(ready, CHAIN, 0)
+    await value_days(ready, CHAIN)
     await refresh(ready)
     rows = await ready.fetch("SELECT coverage FROM yield_daily ORDER BY day")
     assert [str(row["coverage"]) for row in rows] == ["0.500000", "0.011574"]
@@ -151,13 +151,13 @@ async def test_days_are_closed_for_the_deployments_that_were_touched(ready: Data
 
 
 async def test_a_days_trades_add_up_over_ranges_and_end_with_the_last_swap(ready: Database) -> None:
-    """The ranges are committed in the wrong order; the closing price is that of the later block all the same."""
-    for first, price in ((100, 7), (0, 5)):
-        swaps = trades([at(0, first + 1), at(0, first + 2)], (USDC, WETH), [(10, 1), (20, 2)], price << 96, price)
+    """The ranges are committed in the wrong order; the depth is that after the later block all the same."""
+    for first, depths in ((100, (7, None)), (0, (5, 6))):
+        swaps = trades([at(0, first + 1), at(0, first + 2)], (USDC, WETH), [(10, -1), (-20, 2)], depths)
         await store(ready, first, first + 99, reading(traded=[swaps]))
     await close_days(ready, CHAIN, DAYS[4])
-    rows = await ready.fetch("SELECT pool, swaps, amount0, amount1, close_sqrt_price, close_liquidity FROM trade_daily")
-    assert [tuple(row) for row in rows] == [(POOL, 4, 60, 6, 7 << 96, 7)]
+    rows = await ready.fetch("SELECT pool, swaps, in0, in1, out0, out1, depth0, depth1 FROM trade_daily")
+    assert [tuple(row) for row in rows] == [(POOL, 4, 20, 4, 40, 2, 7, None)]
 
 
 async def test_neighbours_of_midnight_are_the_nearest_flows_of_both_days(ready: Database) -> None:

@@ -45,7 +45,7 @@ from tests.ledger.made import (
 def whole() -> Reading:
     """A reading with something of everything that a commit writes."""
     rows = [at(0, 5), at(0, 6), at(1, 7)]
-    swaps = trades(rows, (USDC, WETH), [(10, 3), (20, 6), (30, 9)], 1 << 96, 1000)
+    swaps = trades(rows, (USDC, WETH), [(10, -3), (-20, 6), (30, -9)], (500, 1000))
     other = Classified([flows([at(0, 8, 3, contract=OTHER_POOL)], [77])])
     return Reading(
         {ONE: Classified([flows(rows, [1, 2, 3]), flows(rows[:1], [4], label=CUT, leg=1)], [swaps]), TWO: other},
@@ -78,10 +78,10 @@ async def test_a_commit_writes_everything_it_was_given(ready: Database) -> None:
         ("made.one", date(2026, 1, 2), 8647, 8647, 1),
         ("made.two", date(2026, 1, 1), 8, 8, 1),
     ]
-    swaps = [row[:6] for row in found["range_trade"]]
+    swaps = [row[:8] for row in found["range_trade"]]
     assert swaps == [
-        ("made.one", date(2026, 1, 1), POOL, 2, 30, 9),
-        ("made.one", date(2026, 1, 2), POOL, 1, 30, 9),
+        ("made.one", date(2026, 1, 1), POOL, 2, 10, 6, 20, 3),
+        ("made.one", date(2026, 1, 2), POOL, 1, 30, 0, 0, 9),
     ]
     assert found["quarantine"] == [(6, 9, "made.one", "too short")]
     assert found["contract"] == [("made.one", POOL, {"token0": "0x" + USDC.hex(), "fee_ppm": 500})]

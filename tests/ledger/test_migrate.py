@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -146,6 +147,168 @@ async def test_a_view_that_cannot_be_made_is_named(database: Database, monkeypat
     broken = [("coverage.sql", "CREATE OR REPLACE VIEW coverage AS SELECT nothing FROM nowhere")]
     monkeypatch.setattr(module, "texts", lambda folder: broken if folder == "views" else texts(folder))
     assert "sql/views/coverage.sql" in await refusal(database)
+
+
+ONE, TWO = (
+    "CREATE OR REPLACE VIEW {0} AS SELECT deployment AS {1} FROM {2}",
+    "CREATE OR REPLACE VIEW {0} AS SELECT 1 AS {1}",
+)
+Versions = Callable[..., None]
+
+
+@pytest.fixture
+def version(monkeypatch: pytest.MonkeyPatch) -> Versions:
+    """Another version of the program: with these views only, and one migration more if it is given."""
+
+    def use(migration: str = "", **views: str) -> None:
+        known = {"views": [(f"{name}.sql", text) for name, text in sorted(views.items())]}
+        known["migrations"] = [*texts("migrations"), *([("9000_more.sql", migration)] if migration else [])]
+        monkeypatch.setattr(module, "texts", known.__getitem__)
+
+    return use
+
+
+async def views(database: Database) -> dict[str, list[str]]:
+    """The columns of every view."""
+    rows = await database.fetch(
+        "SELECT table_name AS name, array_agg(column_name::text ORDER BY ordinal_position) AS columns "
+        "FROM information_schema.columns JOIN information_schema.views USING (table_schema, table_name) "
+        "WHERE table_schema = current_schema() GROUP BY table_name"
+    )
+    return {row["name"]: row["columns"] for row in rows}
+
+
+async def test_a_view_may_lose_and_rename_columns(database: Database, version: Versions) -> None:
+    """And one that a version does not have any more goes."""
+    version(one="CREATE OR REPLACE VIEW one AS SELECT 1 AS a, 2 AS b", two=TWO.format("two", "a"))
+    assert await migrate(database) == []
+    assert await views(database) == {"one": ["a", "b"], "two": ["a"]}
+    version(one=TWO.format("one", "c"))
+    assert await migrate(database) == []
+    assert await views(database) == {"one": ["c"]}
+
+
+async def test_views_upon_views_change_together(database: Database, version: Versions) -> None:
+    """Whatever the order of their names: here the first reads the last."""
+    for column in ("a", "b", "c"):
+        version(
+            one=ONE.format("one", column, "two"),
+            two=f"CREATE OR REPLACE VIEW two AS SELECT deployment, 1 AS {column} FROM zero",
+            zero=f"CREATE OR REPLACE VIEW zero AS SELECT deployment, 2 AS {column} FROM deployment",
+        )
+        await migrate(database)
+        assert await views(database) == {"one": [column], "two": ["deployment", column], "zero": ["deployment", column]}
+
+
+async def test_a_migration_may_change_what_views_read(database: Database, version: Versions) -> None:
+    version(one=ONE.format("one", "a", "deployment"))
+    await migrate(database)
+    alter = "ALTER TABLE deployment RENAME deployment TO name; ALTER TABLE deployment ALTER name TYPE varchar(90)"
+    version(alter, one="CREATE OR REPLACE VIEW one AS SELECT name AS b FROM deployment")
+    assert await migrate(database) == ["9000_more.sql"]
+    assert await views(database) == {"one": ["b"]}
+
+
+async def test_what_was_granted_on_a_view_is_granted_still(database: Database, version: Versions) -> None:
+    """To an odd name, too; the owner's own rights are no grants."""
+    role = f'reader "{(await database.fetch("SELECT current_database() AS name"))[0]["name"]}'
+    quoted = role.replace('"', '""')
+    version(one=ONE.format("one", "a", "deployment"))
+    await migrate(database)
+    await database.fetch(f'CREATE ROLE "{quoted}"')
+    try:
+        await database.fetch(f'GRANT SELECT ON one TO "{quoted}" WITH GRANT OPTION')
+        await database.fetch("GRANT SELECT ON one TO PUBLIC")
+        version(one=ONE.format("one", "b", "deployment"))
+        await migrate(database)
+        granted = await database.fetch(
+            "SELECT grantee::text AS who, is_grantable::text AS further FROM information_schema.table_privileges "
+            "WHERE table_name = 'one' AND privilege_type = 'SELECT' AND grantee <> current_user ORDER BY grantee"
+        )
+        assert {(row["who"], row["further"]) for row in granted} == {("PUBLIC", "NO"), (role, "YES")}
+    finally:
+        await database.fetch("DROP VIEW one")
+        await database.fetch(f'DROP ROLE "{quoted}"')
+
+
+async def test_a_users_view_keeps_standing_while_its_columns_stay(database: Database, version: Versions) -> None:
+    """What is added at the end, and what changes elsewhere, goes on beneath it; nothing is dropped behind its back."""
+    version(one=TWO.format("one", "a"), other=TWO.format("other", "a"))
+    await migrate(database)
+    await database.fetch("CREATE VIEW mine AS SELECT a FROM one")
+    version(one="CREATE OR REPLACE VIEW one AS SELECT 1 AS a, 2 AS b", other=TWO.format("other", "c"))
+    assert await migrate(database) == []
+    assert await views(database) == {"mine": ["a"], "one": ["a", "b"], "other": ["c"]}
+
+
+@pytest.mark.parametrize(
+    ("made", "dropping", "named"),
+    [
+        ("CREATE VIEW mine AS SELECT a FROM two", "DROP VIEW mine", "view mine depends on view two"),
+        (
+            "CREATE MATERIALIZED VIEW mine AS SELECT a FROM one",
+            "DROP MATERIALIZED VIEW mine",
+            "materialized view mine depends on view one",
+        ),
+        (
+            "CREATE FUNCTION mine() RETURNS bigint BEGIN ATOMIC SELECT count(a) FROM one; END",
+            "DROP FUNCTION mine",
+            "function mine() depends",
+        ),
+    ],
+)
+async def test_what_users_made_upon_a_view_is_named_and_not_dropped(
+    database: Database, version: Versions, made: str, dropping: str, named: str
+) -> None:
+    """The sentence names it and what to do; the database is as before, and after the remedy it migrates."""
+    version(one=TWO.format("one", "a"), two="CREATE OR REPLACE VIEW two AS SELECT a FROM one")
+    await migrate(database)
+    await database.fetch(made)
+    before = await schema(database)
+    version(one=TWO.format("one", "b"), two="CREATE OR REPLACE VIEW two AS SELECT b FROM one")
+    said = await refusal(database)
+    assert named in said
+    assert "pg_get_viewdef" in said
+    assert await schema(database) == before
+    await database.fetch(dropping)
+    await migrate(database)
+    assert await views(database) == {"one": ["b"], "two": ["b"]}
+
+
+async def test_a_migration_beneath_a_users_view_is_refused_with_its_name(database: Database, version: Versions) -> None:
+    version(one=ONE.format("one", "a", "deployment"))
+    await migrate(database)
+    await database.fetch("CREATE VIEW mine AS SELECT a FROM one")
+    version("ALTER TABLE deployment ALTER deployment TYPE varchar(90)", one=ONE.format("one", "a", "deployment"))
+    assert "view mine depends on view one" in await refusal(database)
+
+
+async def test_a_users_view_of_a_new_views_name_is_refused(database: Database, version: Versions) -> None:
+    """It would be replaced by ours, or ours read for its."""
+    version(one=TWO.format("one", "a"))
+    await migrate(database)
+    await database.fetch("CREATE VIEW two AS SELECT 5 AS a")
+    version(one=TWO.format("one", "a"), two=TWO.format("two", "a"))
+    assert "has two of somebody else" in await refusal(database)
+    assert (await database.fetch("SELECT a FROM two"))[0]["a"] == 5
+
+
+async def test_views_that_were_recorded_together_are_replaced(database: Database, version: Versions) -> None:
+    """As older versions recorded them."""
+    version(one=TWO.format("one", "a"))
+    await migrate(database)
+    await database.fetch("UPDATE migration SET migration = 'view:all' WHERE migration = 'view:one'")
+    version(one=TWO.format("one", "b"))
+    await migrate(database)
+    assert await views(database) == {"one": ["b"]}
+    rows = await database.fetch("SELECT migration FROM migration WHERE migration LIKE 'view:%'")
+    assert [row["migration"] for row in rows] == ["view:one"]
+
+
+async def test_views_that_read_each_other_in_a_circle_are_named(database: Database, version: Versions) -> None:
+    version(one=ONE.format("one", "a", "two"), two=ONE.format("two", "a", "one"))
+    said = await refusal(database)
+    assert "sql/views/one.sql cannot be applied" in said
 
 
 async def test_a_migration_that_fails_leaves_nothing(blank: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from indexer.errors import LeaseLost
 from indexer.ledger.closing import close_days, put_day_start, refresh, value_days
 from indexer.ledger.connect import Database
 from indexer.ledger.ranges import commit
-from indexer.ledger.registry import keep_floor, list_quotes
+from indexer.ledger.registry import keep_rules, list_quotes
 from indexer.model import Basis, Classified, Kind
+from indexer.settings import PriceSettings
 from tests.ledger.made import (
     CHAIN,
     MINT,
@@ -54,7 +55,7 @@ async def closed(database: Database) -> Database:
 
 async def close(database: Database) -> None:
     await close_days(database, CHAIN, DAYS[3])
-    await value_days(database, CHAIN, 0)
+    await value_days(database, CHAIN)
     await refresh(database)
 
 
@@ -135,7 +136,7 @@ async def test_counting_another_basis_values_closed_days_again_without_reading(c
     assert before[3] == Decimal("0.000084"), "raw 1 + 2 + 4 + 77 of a dollar token with 6 decimals"
     one, two = (deployment(name, counts={Kind.FEE: Basis.PAID}) for name in ("one", "two"))
     assert await known(closed, one, two) == []
-    await value_days(closed, CHAIN, 0)
+    await value_days(closed, CHAIN)
     await refresh(closed)
     (after,) = [row for row in await figures(closed) if row[0] == DAYS[0]]
     assert after[3] == 0
@@ -159,7 +160,7 @@ async def test_a_quote_token_that_changes_its_peg_or_leaves_values_closed_days_a
         ([(CHAIN, WETH, "WETH", 18, None)], None),
     ):
         await list_quotes(closed, quotes)
-        await value_days(closed, CHAIN, 0)
+        await value_days(closed, CHAIN)
         await refresh(closed)
         rows = await closed.fetch("SELECT fees_usd FROM yield_daily WHERE day = $1", DAYS[0])
         assert [row["fees_usd"] for row in rows] == [fees]
@@ -211,10 +212,25 @@ async def test_a_mark_made_while_a_day_is_valued_stays(closed: Database) -> None
     assert {row["day"] for row in await closed.fetch("SELECT day FROM dirty_value")} >= {DAYS[0]}
 
 
-async def test_another_floor_of_depth_values_closed_days_again(closed: Database) -> None:
-    """Figures of two methodologies in one ledger would look alike; the same floor again changes nothing."""
-    await keep_floor(closed, [CHAIN], 1000)
+@pytest.mark.parametrize(
+    "changed",
+    [{"min_liquidity_usd": 1000}, {"min_pool_age_days": 2}, {"depeg_ppm": 30_000}],
+    ids=lambda one: next(iter(one)),
+)
+async def test_other_rules_of_pricing_value_closed_days_again(closed: Database, changed: dict[str, int]) -> None:
+    """Figures of two methodologies in one ledger would look alike; the same rules again change nothing."""
+    await keep_rules(closed, [CHAIN], PriceSettings())
+    assert await closed.fetch("SELECT FROM dirty_value") == [], "what a new chain has are the defaults"
+    await keep_rules(closed, [CHAIN], PriceSettings(**changed))
     assert await closed.fetch("SELECT FROM dirty_value")
     await close(closed)
-    await keep_floor(closed, [CHAIN], 1000)
+    await keep_rules(closed, [CHAIN], PriceSettings(**changed))
     assert await closed.fetch("SELECT FROM dirty_value") == []
+
+
+async def test_whether_a_family_makes_flows_at_all_is_known(database: Database) -> None:
+    """Price feeds make none: nobody is to wait for their figures."""
+    feed = deployment("feed", family="chainlink_feed", counts={})
+    await known(database, deployment("one"), feed, chainlink_feed=1)
+    rows = await database.fetch("SELECT deployment, has_flows FROM deployment ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("made.feed", False), ("made.one", True)]
