@@ -5,13 +5,15 @@ IndexerError
 │   ├── EndpointBusy       rate limited: wait (retry_after seconds, if told)
 │   ├── EndpointFailed     network fault, HTTP 5xx, truncated or malformed answer
 │   ├── EndpointLied       an answer that contradicts the question (order, range, filter)
-│   └── LeaseLost          another worker took the range over: drop the work
+│   ├── LeaseLost          another worker took the range over: drop the work
+│   └── ArchiveFailed      the archive's storage did not answer this time
 ├── TooMuch                an eth_getLogs answer too large, or a range too wide: ask for less
 └── Refuse                 nothing will change until somebody acts
     ├── BadInput           settings, manifests, arguments: one problem a line
     ├── EndpointUnusable   wrong chain, method disabled, plan exhausted, history missing
     ├── DatabaseUnusable   unreachable, too old, not ours, newer than this program
-    └── NoEndpoint         every endpoint of a chain is unusable
+    ├── NoEndpoint         every endpoint of a chain is unusable
+    └── ArchiveUnusable    a file of the archive is damaged or gone, or it never held what is needed
 
 A message is a sentence: what happened, where, and what to do next.
 """
@@ -45,6 +47,10 @@ class EndpointLied(Retry):
 
 class LeaseLost(Retry):
     """The range was taken over by another worker: nothing of it may be written."""
+
+
+class ArchiveFailed(Retry):
+    """The archive's storage did not take or give a file this time."""
 
 
 class TooMuch(IndexerError):
@@ -103,3 +109,9 @@ class DatabaseUnusable(Refuse):
     """The database cannot hold this ledger."""
 
     exit_code = 4
+
+
+class ArchiveUnusable(Refuse):
+    """The archive cannot give what is needed: a damaged file, or one that was never written."""
+
+    exit_code = 5

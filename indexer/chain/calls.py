@@ -63,8 +63,9 @@ async def _confirm(
     return answers
 
 
-async def _singly(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
-    answers = await pool.batch([_request(call, block) for call in calls])
+async def calls_at(pool: Endpoints, calls: Sequence[tuple[Call, int | str]]) -> list[bytes | None]:
+    """What each call returns at its own block, in order, in JSON-RPC batches; None and raises as `multicall`."""
+    answers = await pool.batch([_request(call, block) for call, block in calls])
     results: list[bytes | None] = []
     for answer in answers:
         if isinstance(answer, bytes):
@@ -74,6 +75,10 @@ async def _singly(pool: Endpoints, calls: Sequence[Call], block: int | str) -> l
         else:
             raise answer
     return results
+
+
+async def _singly(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
+    return await calls_at(pool, [(call, block) for call in calls])
 
 
 def _request(call: Call, block: int | str) -> Request:

@@ -27,7 +27,7 @@ RANGE_QUESTIONS = 32  # where an endpoint's ranges are short, one commit still t
 
 
 @dataclass(slots=True)
-class Pace:
+class QuestionSize:
     """How many blocks to ask for next, learned from the answers to one shape.
 
     seen: blocks and logs of the last answers, each weighing half of its successor. ceiling: where a refusal told no
@@ -91,54 +91,54 @@ class Logs:
 
 
 class Fetcher:
-    """Reads spans for a fixed set of shapes of one chain."""
+    """Reads spans for a fixed set of shapes of one chain: its questions."""
 
     def __init__(self, pool: Endpoints, wanted: Sequence[Shape], first_blocks: int = FIRST_BLOCKS) -> None:
-        self.pool = pool
-        self._paces = {shape: Pace(first_blocks) for shape in wanted}
+        self.pool, self.questions = pool, tuple(wanted)
+        self._questions = {shape: QuestionSize(first_blocks) for shape in wanted}
 
     @property
     def blocks(self) -> int:
         """How many blocks the densest shape would ask for next."""
-        return min(pace.size(self.pool.limits) for pace in self._paces.values())
+        return min(question.size(self.pool.limits) for question in self._questions.values())
 
     @property
     def range_blocks(self) -> int:
         """How many blocks to read and commit at once."""
-        return min(pace.range_blocks(self.pool.limits) for pace in self._paces.values())
+        return min(question.range_blocks(self.pool.limits) for question in self._questions.values())
 
     async def read(self, span: Span, *, timed: bool = True) -> Logs:
         """Every log of the span, with its time if wanted. Raises what the endpoints raise once they are exhausted."""
         logs = Logs()
         parts: dict[LogKey, list[Raw]] = {}
-        for shape, pace in self._paces.items():
+        for shape, question in self._questions.items():
             most = self.pool.limits.max_addresses
             for part in [shape] if most is None else shape.split(most):
-                await self._read_shape(part, pace, span, logs, parts)
+                await self._read_shape(part, question, span, logs, parts)
         groups = {key: merge(raws) for key, raws in parts.items()}
         if timed:
             groups = await self._timed(groups)
-        logs.groups = {key: _sorted(raw) for key, raw in groups.items()}
+        logs.groups = {key: in_order(raw) for key, raw in groups.items()}
         return logs
 
     async def _read_shape(
-        self, shape: Shape, pace: Pace, span: Span, logs: Logs, parts: dict[LogKey, list[Raw]]
+        self, shape: Shape, question: QuestionSize, span: Span, logs: Logs, parts: dict[LogKey, list[Raw]]
     ) -> None:
         first = span.first
         while first <= span.last:
-            asked = Span(first, first + pace.step(span.last - first + 1, self.pool.limits) - 1)
+            asked = Span(first, first + question.step(span.last - first + 1, self.pool.limits) - 1)
             try:
                 answer, logs.endpoint = await self._ask(shape, asked)
             except TooMuch as refusal:
                 if refusal.too_many_addresses and shape.emitters is not None and len(shape.emitters) > 1:
                     for half in shape.split((len(shape.emitters) + 1) // 2):
-                        await self._read_shape(half, pace, Span(first, span.last), logs, parts)
+                        await self._read_shape(half, question, Span(first, span.last), logs, parts)
                     return
                 if len(asked) == 1:
                     raise self._no_less(first, refusal) from refusal
-                pace.refused(len(asked), refusal)
+                question.refused(len(asked), refusal)
                 continue
-            pace.saw(len(asked), answer.logs, self.pool.limits)
+            question.saw(len(asked), answer.logs, self.pool.limits)
             first = asked.last + 1
             _add(logs, parts, answer)
 
@@ -189,7 +189,7 @@ def _with_times(raw: Raw, blocks: np.ndarray, times: np.ndarray) -> Raw:
     return replace(raw, where=replace(raw.where, time=np.where(known, raw.where.time, times[at])))
 
 
-def _sorted(raw: Raw) -> Raw:
+def in_order(raw: Raw) -> Raw:
     """Chain order without doubles: two shapes, or two address lists, may have asked for the same log."""
     place = (raw.where.block << 24) + raw.where.log_index
     if (np.diff(place) > 0).all():

@@ -37,6 +37,15 @@ async def header(pool: Endpoints, block: int | str) -> Header | None:
     return found
 
 
+async def header_between(pool: Endpoints, block: int, low: Header, high: Header) -> Header:
+    """The header of a block between two others, also in time: an endpoint that says otherwise rests, another is asked.
+
+    Raises EndpointLied where all of them do, EndpointFailed for a block that none has, and as Endpoints.call.
+    """
+    found, _ = await pool.ask(*_question(block), partial(_placed, block, low, high))
+    return found
+
+
 async def headers(pool: Endpoints, blocks: Sequence[int]) -> list[Header]:
     """The headers of these blocks, in their order, in JSON-RPC batches.
 
@@ -112,6 +121,13 @@ def _known(block: int | str, answer: bytes) -> Header:
     found = _read(block, answer)
     if found is None:
         raise EndpointFailed(f"block {block} is unknown to this node, it may be behind; ask another endpoint.")
+    return found
+
+
+def _placed(block: int, low: Header, high: Header, answer: bytes) -> Header:
+    found = _known(block, answer)
+    if not low.time <= found.time <= high.time:
+        raise EndpointLied(f"block {block} is not between its neighbours in time; ask another endpoint.")
     return found
 
 

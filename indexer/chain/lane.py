@@ -22,6 +22,7 @@ LONGEST_OBEYED = 3600 * SECOND  # of a Retry-After
 TOLD_ABOVE = 10 * SECOND  # a rest longer than this would look like a hang
 CIRCUIT = 3  # from so many strikes in a row on, an endpoint rests at least half of the span
 BATCH = 100  # items of a JSON-RPC batch; what public endpoints commonly take
+ATTEMPTS = 12  # per question
 SINGLES = 4  # calls at once in place of a batch
 
 Request = tuple[str, Sequence[object]]

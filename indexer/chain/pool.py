@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from indexer.chain.chains import Chain
-from indexer.chain.lane import ANY_METHOD, BATCH, SECOND, Lane, Pace, Queue, Request, Trip
+from indexer.chain.lane import ANY_METHOD, ATTEMPTS, BATCH, SECOND, Lane, Pace, Queue, Request, Trip
 from indexer.chain.limits import Limits, tightest
 from indexer.chain.refusals import HistoryMissing, TagUnsupported
 from indexer.chain.rpc import Endpoint, quantity
@@ -35,7 +35,7 @@ class Endpoints:
         *,
         requests_per_second: int | Sequence[int | None] | None = None,
         concurrency: int = 8,
-        attempts: int = 12,
+        attempts: int = ATTEMPTS,
     ) -> None:
         budgets: Sequence[int | None]
         if requests_per_second is None or isinstance(requests_per_second, int):
@@ -119,8 +119,20 @@ class Endpoints:
 
     @property
     def limits_by_fingerprint(self) -> dict[str, Limits]:
-        """What was learnt from each endpoint, to be kept by its fingerprint."""
+        """What was learnt from each endpoint, by its fingerprint."""
         return {lane.endpoint.fingerprint: lane.limits for lane in self._lanes}
+
+    @property
+    def budget(self) -> int | None:
+        """Requests a second that the endpoints may be asked together; None if one of them has no budget."""
+        gaps = [lane.gap for lane in self._lanes if ANY_METHOD not in lane.refused]
+        return sum(SECOND // gap for gap in gaps) if gaps and all(gaps) else None
+
+    def exclude(self, endpoint: Endpoint, method: str, reason: str) -> None:
+        """Never ask an endpoint a method from now on; reason: a sentence that names the endpoint."""
+        for lane in self._lanes:
+            if lane.endpoint is endpoint:
+                lane.refused[method] = reason
 
     def restore(self, kept: Mapping[str, Limits]) -> None:
         """Take over limits kept from an earlier run."""
@@ -131,11 +143,6 @@ class Endpoints:
     def requests(self) -> int:
         """Calls made so far, each item of a batch counted as one."""
         return sum(lane.endpoint.requests.total() for lane in self._lanes)
-
-    @property
-    def bytes_in(self) -> int:
-        """Octets of all answers so far, decompressed."""
-        return sum(lane.endpoint.bytes_in for lane in self._lanes)
 
     async def _travel(
         self, requests: Sequence[Request], read: Callable[[Answers], T], avoid: Collection[Endpoint]
@@ -261,14 +268,14 @@ class Endpoints:
         tagless = [error for error in trip.skipped.values() if isinstance(error, TagUnsupported)]
         if tagless:
             return tagless[0]
-        reasons = [f"{lane.endpoint.name}: {self._reason(lane, trip)}" for lane in self._lanes]
+        reasons = [self._reason(lane, trip) for lane in self._lanes]
         told = "\n".join(reasons) or "none is configured"
         return NoEndpoint(f"No endpoint of {self.chain.name} is left for {', '.join(sorted(trip.methods))}:\n{told}")
 
     def _reason(self, lane: Lane, trip: Trip) -> str:
         known = [lane.refused[key] for key in (ANY_METHOD, *sorted(trip.methods)) if key in lane.refused]
         known += [str(trip.skipped[lane])] if lane in trip.skipped else []
-        return known[0] if known else "not to be asked this time"
+        return known[0] if known else f"{lane.endpoint.name}: not to be asked this time"
 
 
 def _may_catch_up(refusal: EndpointUnusable) -> bool:

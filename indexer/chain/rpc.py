@@ -21,6 +21,7 @@ from web3.providers.async_base import AsyncJSONBaseProvider
 from web3.providers.rpc import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 
+from indexer.chain import meter
 from indexer.chain.address import NodeAddress
 from indexer.chain.refusals import READ_CHARS, translate, translate_http
 from indexer.errors import EndpointBusy, EndpointFailed, EndpointLied, IndexerError, TooMuch
@@ -166,6 +167,7 @@ class Endpoint(AsyncHTTPProvider):
     async def _post(self, body: bytes, methods: Sequence[str]) -> _Reply:
         self.requests.update(methods)
         self.http += 1
+        meter.count(requests=len(methods))
         # Raised outside of `except`, so that no aiohttp error, whose text holds the URL, stays as its context.
         try:
             return await self._exchange(body, methods[0] if len(set(methods)) == 1 else "batch")
@@ -183,6 +185,7 @@ class Endpoint(AsyncHTTPProvider):
             async for piece in response.content.iter_any():
                 whole += piece
                 self.bytes_in += len(piece)
+                meter.count(octets=len(piece))
                 if len(whole) > self._max_bytes:
                     response.close()
                     raise self._over_cap(method)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from indexer.chain.head import Header, header, headers
+from indexer.chain.head import Header, header, header_between, headers
 from indexer.chain.pool import Endpoints
 from indexer.errors import BadInput, EndpointFailed, EndpointLied
 from indexer.model import Ints
@@ -66,8 +66,7 @@ def _proven(pool: Endpoints, blocks: Ints, times: Ints, gap: Gap) -> bool:
 async def first_block_at(pool: Endpoints, time: int, low: int, high: Header) -> Header:
     """The first block of low..high whose time is at or after `time` (UTC seconds), in few headers.
 
-    Raises BadInput if `high` is earlier than `time`, EndpointLied for
-    times out of order.
+    Raises BadInput if `high` is earlier than `time`, EndpointLied where every endpoint's times are out of order.
     """
     if high.time < time:
         raise BadInput(f"{pool.chain.name}: no block up to {high.number} is as late as {time}; wait, or ask earlier.")
@@ -76,7 +75,7 @@ async def first_block_at(pool: Endpoints, time: int, low: int, high: Header) -> 
         return before
     seen = [high, before]
     while high.number - before.number > 1:
-        found = await _between(pool, _aim(time, before, high, seen), before, high)
+        found = await header_between(pool, _aim(time, before, high, seen), before, high)
         before, high = (found, high) if found.time < time else (before, found)
         seen.append(found)
     return high
@@ -86,15 +85,6 @@ async def _one(pool: Endpoints, block: int) -> Header:
     found = await header(pool, block)
     if found is None:
         raise EndpointFailed(f"{pool.chain.name}: block {block} is unknown to its endpoint; ask another one.")
-    return found
-
-
-async def _between(pool: Endpoints, block: int, low: Header, high: Header) -> Header:
-    found = await _one(pool, block)
-    if not low.time <= found.time <= high.time:
-        raise EndpointLied(
-            f"{pool.chain.name}: block {block} is not between its neighbours in time; ask another endpoint."
-        )
     return found
 
 

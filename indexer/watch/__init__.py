@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import structlog
@@ -11,8 +12,9 @@ import structlog
 def configure(verbose: bool = False) -> None:
     """Sends the indexer's log to standard error; nothing of other libraries below WARNING."""
     level = logging.DEBUG if verbose else logging.WARNING
+    coloured = not os.environ.get("NO_COLOR")  # https://no-color.org
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=True) if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=coloured) if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

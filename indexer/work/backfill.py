@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 
 import structlog
 
+from indexer.chain.meter import metered
 from indexer.errors import DatabaseUnusable, LeaseLost, Retry
 from indexer.ledger import ranges
 from indexer.ledger.ranges import LEASE_SECONDS, Lease
@@ -17,6 +20,8 @@ from indexer.work.group import Group
 from indexer.work.history import ensure_history
 from indexer.work.progress import Progress
 from indexer.work.reading import read_range
+from indexer.work.source import range_blocks
+from indexer.work.streams import ensure_openings
 from indexer.work.together import together
 
 READERS = 4  # ranges in flight per group: while one waits for its answer another is decoded and a third is copied
@@ -31,13 +36,19 @@ async def backfill(group: Group, target: Span, final: int, progress: Progress) -
 
     Several processes may do the same target at once; each returns when all of it is held by whomever.
     """
+    await refill(group, dict.fromkeys(group.ids, target), final, progress)
+
+
+async def refill(group: Group, targets: Mapping[str, Span], final: int, progress: Progress) -> None:
+    """The same with a target for each deployment; those without one are left as they are."""
     wanted = {
-        one.id: Span(max(target.first, one.start_block), target.last)
+        one.id: Span(max(targets[one.id].first, one.start_block), targets[one.id].last)
         for one in group.deployments
-        if one.start_block <= target.last
+        if one.id in targets and one.start_block <= targets[one.id].last
     }
     if not wanted:
         return
+    target = Span(min(span.first for span in wanted.values()), max(span.last for span in wanted.values()))
     held = await ranges.held(group.database, group.chain_id, list(wanted))
     left = [missing(span, held[name]) for name, span in wanted.items()]
     progress.blocks_wanted += max(sum(map(len, spans)) for spans in left)
@@ -45,6 +56,9 @@ async def backfill(group: Group, target: Span, final: int, progress: Progress) -
         return
     progress.stage = "reading parameters"
     await ensure_history(group, target)
+    await ensure_openings(group, target)
+    if group.archive is not None and any(left):
+        await group.archive.look(Span(min(span.first for spans in left for span in spans), target.last))
     progress.stage = "reading logs"
     leases: set[Lease] = set()
     async with _heartbeat(group, leases):
@@ -84,7 +98,8 @@ async def _read_all(
 
 async def _claim(group: Group, wanted: Mapping[str, Span]) -> Lease | None:
     """The next range; one that is granted to a reader cancelled meanwhile is given back."""
-    claiming = asyncio.ensure_future(ranges.claim(group.database, group.chain_id, wanted, group.fetcher.range_blocks))
+    size = partial(range_blocks, group)
+    claiming = asyncio.ensure_future(ranges.claim(group.database, group.chain_id, wanted, size))
     try:
         return await asyncio.shield(claiming)
     except asyncio.CancelledError:
@@ -95,7 +110,9 @@ async def _claim(group: Group, wanted: Mapping[str, Span]) -> Lease | None:
 
 
 async def _read_one(group: Group, lease: Lease, final: int, progress: Progress) -> None:
-    reading = await read_range(group, lease.span, lease.deployments, final)
+    with metered() as meter:
+        reading = await read_range(group, lease.span, lease.deployments, final)
+    reading = replace(reading, requests=meter.requests, octets=meter.octets)
     await ranges.commit(group.database, lease, reading)
     progress.blocks_done += len(lease.span)
     progress.logs += reading.logs_received

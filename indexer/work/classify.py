@@ -56,20 +56,23 @@ class Matcher:
         """The deployment's logs."""
         batches: dict[str, Batch] = {}
         faults: list[tuple[Raw, Event, Fault]] = []
+        wanted: dict[str, list[Subscription]] = {}
         for one in subscriptions(deployment):
-            event = parse_event(one.event)
+            wanted.setdefault(one.event, []).append(one)
+        for text, asked in wanted.items():
+            event = parse_event(text)
             raw = self.logs.groups.get((event.topic0, event.topic_count))
             if raw is None:
                 continue
-            rows = _rows(one, raw)
+            rows: Mask = np.any([_rows(one, raw) for one in asked], axis=0)
             if rows.all():
-                batch, found = self._whole(one.event, event, raw)
+                batch, found = self._whole(text, event, raw)
             else:
                 raw = take(raw, np.flatnonzero(rows))
                 batch, found = decode(event, raw)
             faults += [(raw, event, fault) for fault in found]
             if len(batch):
-                batches[one.event] = batch
+                batches[text] = batch
         return Matched(batches, faults)
 
     def _whole(self, text: str, event: Event, raw: Raw) -> tuple[Batch, list[Fault]]:

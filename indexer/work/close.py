@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from indexer.chain.head import Header, header
@@ -10,21 +11,35 @@ from indexer.chain.times import first_block_at
 from indexer.errors import EndpointFailed
 from indexer.ledger import closing
 from indexer.ledger.connect import Database
+from indexer.manifest import Deployment
 from indexer.model import Span
+from indexer.work.streams import rebuild
 
 DAY = 86_400
 
 
-async def close_chain(pool: Endpoints, database: Database, final: Header, min_liquidity_usd: int) -> list[date]:
+async def close_chain(
+    pool: Endpoints, database: Database, deployments: Sequence[Deployment], final: Header
+) -> list[date]:
     """Closes and values every touched day that ended before the final head; the days valued.
 
-    min_liquidity_usd: whole dollars that a pool must hold on its quote side to tell a price.
+    deployments: those whose streams are made anew before.
     """
     chain_id = pool.chain.chain_id
     for span in await closing.held_blocks(database, chain_id):
         await _find_days(pool, database, span, final)
-    await closing.close_days(database, chain_id, day_of(final.time))
-    return await closing.value_days(database, chain_id, min_liquidity_usd)
+    return await close_known(database, chain_id, deployments, (final.number, day_of(final.time)))
+
+
+async def close_known(
+    database: Database, chain_id: int, deployments: Sequence[Deployment], end: tuple[int, date]
+) -> list[date]:
+    """The same for days whose bounds are known; asks nobody. end: the last block, and its day."""
+    last, today = end
+    if await closing.dirty_days(database, chain_id, today):
+        await rebuild(database, chain_id, deployments, last)
+    await closing.close_days(database, chain_id, today)
+    return await closing.value_days(database, chain_id)
 
 
 def day_of(time: int) -> date:

@@ -22,13 +22,16 @@ log = structlog.get_logger()
 
 async def follow(
     pool: Endpoints,
-    groups: Sequence[Group],
+    groups: Callable[[Header], Awaitable[Sequence[Group]]],
     first: int,
     final: Header,
     progress: Progress,
     close: Callable[[Header], Awaitable[None]],
 ) -> None:
-    """Reads blocks as they become final, for ever, and calls `close` after each step. final: what is read already."""
+    """Reads blocks as they become final, for ever, and calls `close` after each step. final: what is read already.
+
+    groups: those to read up to a head.
+    """
     while True:
         progress.stage = f"waiting for final blocks after {final.number}"
         await asyncio.sleep(POLL)
@@ -36,7 +39,7 @@ async def follow(
             newer = await finalized(pool)
             if newer.number == final.number:
                 continue
-            for group in groups:
+            for group in await groups(newer):
                 await backfill(group, Span(first, newer.number), newer.number, progress)
             final = newer
             await close(final)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from indexer.chain.fetch import Fetcher
-from indexer.chain.planner import shapes
+from indexer.archive.filters import Wanted
+from indexer.archive.store import Store
+from indexer.chain.fetch import FIRST_BLOCKS, Fetcher
+from indexer.chain.planner import Shape, shapes
 from indexer.chain.pool import Endpoints
 from indexer.families import FAMILIES, Family
 from indexer.ledger.connect import Database
 from indexer.ledger.rows import Owner
 from indexer.manifest import Deployment
 from indexer.model import Address, Subscription
+from indexer.work.archived import Archive
+from indexer.work.gaps import Gaps
 
 Facts = Mapping[str, int | bytes] | None
 
@@ -23,7 +27,9 @@ class Group:
     """Deployments read together, with what was learned of their contracts so far.
 
     members: per deployment the contracts met, None for those that are not its own. tokens: those described already.
-    asking: held while strangers are asked, so that readers side by side do not ask the same ones.
+    asking: held while strangers are asked, so that readers side by side do not ask the same ones. archive: what is
+    looked up before the endpoints are asked, and kept of what they say. gaps: takes what the archive lacks, in a group
+    that asks no endpoint. told_at: the block at which a contract told what the archive has of it.
     """
 
     pool: Endpoints
@@ -34,6 +40,12 @@ class Group:
     tokens: set[Address] = field(default_factory=set)
     steps_from_state: bool = False
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    archive: Archive | None = None
+    gaps: Gaps | None = None
+    told_at: dict[Address, int] = field(default_factory=dict)
+    sizing: Fetcher | None = None
+    _fetchers: dict[tuple[Shape, ...], Fetcher] = field(default_factory=dict)
+    _wanted: dict[tuple[str, ...], Wanted] = field(default_factory=dict)
 
     @property
     def chain_id(self) -> int:
@@ -44,6 +56,25 @@ class Group:
     def ids(self) -> list[str]:
         """Ids of the deployments."""
         return [deployment.id for deployment in self.deployments]
+
+    @property
+    def range_blocks(self) -> int:
+        """How many blocks to read and commit at once, by the questions that were asked last."""
+        return (self.fetcher if self.sizing is None else self.sizing).range_blocks
+
+    def fetcher_for(self, questions: tuple[Shape, ...], first_blocks: int = FIRST_BLOCKS) -> Fetcher:
+        """What asks these questions, with what was learned of their density; first_blocks: of the very first one."""
+        if questions == self.fetcher.questions:
+            return self.fetcher
+        if questions not in self._fetchers:
+            self._fetchers[questions] = Fetcher(self.pool, questions, first_blocks)
+        return self._fetchers[questions]
+
+    def wanted(self, names: tuple[str, ...], events: Callable[[], Iterable[Subscription]]) -> Wanted:
+        """What some deployments want, taken apart once."""
+        if names not in self._wanted:
+            self._wanted[names] = Wanted(events())
+        return self._wanted[names]
 
     def owner(self, deployment: Deployment) -> Owner:
         """Whose flows a deployment's are."""
@@ -65,12 +96,28 @@ def is_open(deployment: Deployment) -> bool:
     return any(one.emitters is None for one in subscriptions(deployment))
 
 
-def groups(pool: Endpoints, database: Database, deployments: Sequence[Deployment]) -> list[Group]:
+def grouped(deployments: Sequence[Deployment]) -> list[list[Deployment]]:
     """Open deployments together and bound ones together: dense and sparse questions need ranges of their own."""
-    found = []
-    for wanted in (True, False):
-        members = [deployment for deployment in deployments if is_open(deployment) is wanted]
-        if members:
-            questions = shapes(one for deployment in members for one in subscriptions(deployment))
-            found.append(Group(pool, database, members, Fetcher(pool, questions)))
-    return found
+    parted = ([one for one in deployments if is_open(one) is wanted] for wanted in (True, False))
+    return [members for members in parted if members]
+
+
+def groups(
+    pool: Endpoints,
+    database: Database,
+    deployments: Sequence[Deployment],
+    store: Store | None = None,
+    gaps: Gaps | None = None,
+) -> list[Group]:
+    """Deployments as they are read together, each group with its questions. store: where the archive lies, if any."""
+    return [
+        Group(
+            pool,
+            database,
+            members,
+            Fetcher(pool, shapes(event for one in members for event in subscriptions(one))),
+            archive=None if store is None else Archive(store, database, pool.chain.chain_id),
+            gaps=gaps,
+        )
+        for members in grouped(deployments)
+    ]

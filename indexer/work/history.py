@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from indexer.chain.fetch import Fetcher
-from indexer.chain.planner import shapes
 from indexer.chain.questions import ask
 from indexer.chain.refusals import HistoryMissing, Reverted
-from indexer.errors import EndpointUnusable, NoEndpoint
+from indexer.decode.signature import parse_event
+from indexer.errors import BadInput, EndpointUnusable, NoEndpoint
 from indexer.ledger import context
 from indexer.manifest import Deployment
 from indexer.model import Address, Span, Step, Subscription
 from indexer.spans import missing
-from indexer.work.classify import Matcher
+from indexer.work.asking import ask_state
+from indexer.work.classify import Matched, Matcher
 from indexer.work.group import Group, family_of, subscriptions
+from indexer.work.source import next_part, read_events
 
-DEAR = 200  # requests: above this the state is asked per range instead of reading all events since the deployment
-GLANCE = 1_000  # blocks of the first question: a refusal tells the endpoint's limit before the whole gap is asked
-_END_OF_BLOCK = (1 << 24) - 1  # later than any log: what a block's state shows
+END_OF_BLOCK = (1 << 24) - 1  # later than any log: what a block's state shows
 
 
 async def ensure_history(group: Group, target: Span) -> None:
@@ -37,21 +37,59 @@ async def ensure_history(group: Group, target: Span) -> None:
 
 async def _read(group: Group, deployment: Deployment, gap: Span, target: Span) -> bool:
     """Reads the events of a gap in ever larger parts; False where the endpoint's limit makes that too dear."""
-    fetcher = Fetcher(group.pool, shapes(parameter_events(deployment)), first_blocks=GLANCE)
-    first, stateless = gap.first, False
+    events, first, stateless = parameter_events(deployment), gap.first, False
+    if group.archive is not None:
+        await group.archive.look(gap)
     while first <= gap.last:
-        limit = group.pool.limits.max_blocks
-        if limit is not None and (gap.last - first + 1) // limit > DEAR and not stateless:
+        part = next_part(group, events, Span(first, gap.last), timed=False)
+        if not part.archived and group.gaps is not None and await _kept_state(group):
+            return False
+        if part.dear and not stateless:
             stateless = not await _has_state(group, deployment, max(target.first - 1, 0))
             if not stateless:
                 return False
-        part = Span(first, min(gap.last, first + fetcher.range_blocks - 1))
-        logs = await fetcher.read(part, timed=False)
-        batches = Matcher(logs).match(deployment).batches
-        found = family_of(deployment).steps(batches)
-        await context.put_history(group.database, group.chain_id, [deployment.id], part, found)
-        first = part.last + 1
+        await keep_part(group, deployment, events, part.span, timed=False)
+        first = part.span.last + 1
     return True
+
+
+async def keep_part(
+    group: Group, deployment: Deployment, events: Sequence[Subscription], part: Span, *, timed: bool
+) -> None:
+    """Records what the logs of a part tell of a deployment's parameters. timed: whether steps hold block times."""
+    read = await read_events(group, events, part, timed=timed)
+    matched = Matcher(read.logs).match(deployment)
+    refuse_undecodable(deployment, matched)
+    found = family_of(deployment).steps(matched.batches)
+    if group.archive is not None:
+        await group.archive.list_files(read.kept)
+    await context.put_history(group.database, group.chain_id, [deployment.id], part, found)
+
+
+async def _kept_state(group: Group) -> bool:
+    """Whether the archive has answers about the state, since its ranges were read with those."""
+    return group.archive is not None and await group.archive.holds_state()
+
+
+def refuse_undecodable(deployment: Deployment, matched: Matched) -> None:
+    """Raises BadInput where a contract that the manifest names tells of its parameters in logs that cannot be read.
+
+    Left out they would change figures silently; those of other contracts are quarantined.
+    """
+    family = family_of(deployment)
+    events = {parameter.event for parameter in family.parameters}
+    events |= set() if family.accrual is None else set(family.accrual.events)
+    named = [one for one in subscriptions(deployment) if one.emitters is not None and one.event in events]
+    topics = {parse_event(one.event).topic0 for one in named}
+    wrong = [log for log in matched.quarantined(None) if log.topic0 in topics]
+    if wrong:
+        raise BadInput(
+            [
+                f"{deployment.id}: block {log.block}, log {log.log_index}: a log of contract 0x{log.contract.hex()} "
+                f"{log.reason}. So it is none of family {deployment.family}: correct the manifest, or leave it out."
+                for log in wrong
+            ]
+        )
 
 
 async def _has_state(group: Group, deployment: Deployment, block: int) -> bool:
@@ -95,10 +133,11 @@ async def _from_state(
 ) -> dict[tuple[Address, str], list[Step]]:
     """What the state at the end of a block says; a contract that was not there yet has the initial values."""
     family = family_of(deployment)
-    answers = await ask(group.pool, list(contracts), [one.function for one in family.parameters], block)
+    functions = [one.function for one in family.parameters]
+    answers = await ask(partial(ask_state, group), list(contracts), functions, block)
     return {
         (contract, one.name): [
-            Step(contract, one.name, block, _END_OF_BLOCK, family.observed(one.name, answers[contract][one.function]))
+            Step(contract, one.name, block, END_OF_BLOCK, family.observed(one.name, answers[contract][one.function]))
         ]
         for contract in contracts
         for one in family.parameters

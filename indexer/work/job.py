@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from datetime import date
 
+from indexer.archive.store import open_store
 from indexer.chain.head import Header, finalized
 from indexer.chain.limits import Limits
 from indexer.chain.pool import Endpoints
-from indexer.chain.times import first_block_at
-from indexer.errors import BadInput
 from indexer.ledger import closing, context, ranges
 from indexer.ledger.connect import Database
+from indexer.ledger.goals import keep_goals
 from indexer.manifest import Deployment
 from indexer.model import Span
-from indexer.settings import Settings, parse_moment
+from indexer.settings import Settings
 from indexer.work.backfill import backfill
-from indexer.work.close import close_chain
+from indexer.work.close import close_chain, day_of
+from indexer.work.estimate import estimate
+from indexer.work.feeds import Feeds, is_feed
 from indexer.work.follow import follow
-from indexer.work.group import groups
+from indexer.work.group import Group, groups
+from indexer.work.plan import remaining
 from indexer.work.progress import Progress
+from indexer.work.pruned import leave_out_pruned
+from indexer.work.retain import drop_old_months, restore
+from indexer.work.target import target
 from indexer.work.together import together
-
-DEFAULT_START = "7d"  # a first run shows something within minutes, whatever the endpoint costs
 
 
 class ChainJob:
@@ -37,9 +41,12 @@ class ChainJob:
         progress: Progress,
     ) -> None:
         self._settings, self._pool, self._database, self._progress = settings, pool, database, progress
-        self._deployments = [one.id for one in deployments]
-        self._groups = groups(pool, database, deployments)
-        self._first = 0
+        place = settings.archive_place
+        self._store = None if place is None else open_store(place)
+        self._deployments = [one for one in deployments if not is_feed(one)]
+        self._feeds, self._feeds_asked = Feeds(pool, database, deployments), date.min
+        self._groups: list[Group] = []
+        self._first, self._last = 0, -1
 
     async def history(self) -> Header:
         """Reads the settings' span, or up to the final head, and closes its days; the final head."""
@@ -47,16 +54,20 @@ class ChainJob:
         await self._pool.verify()
         await self._restore_limits()
         final = await finalized(self._pool)
-        target = await self._target(final)
-        self._first = target.first
-        if target.first <= target.last:
-            await together(backfill(group, target, final.number, self._progress) for group in self._groups)
+        ids = [*(one.id for one in self._deployments), *await self._feeds.held()]
+        held = await ranges.held_hull(self._database, self._pool.chain.chain_id, ids)
+        wanted = await target(self._settings, self._pool, final, held)
+        self._first, self._last = wanted.first, wanted.last
+        if wanted.first <= wanted.last:
+            await self._grouped(final)
+            await self._prepare(wanted, final)
+            await together(backfill(group, wanted, final.number, self._progress) for group in self._groups)
         await self._close(final)
         return final
 
     async def follow(self, final: Header) -> None:
         """Goes on with newly final blocks, for ever."""
-        await follow(self._pool, self._groups, self._first, final, self._progress, self._close)
+        await follow(self._pool, self._grouped, self._first, final, self._progress, self._close)
 
     async def close(self) -> None:
         """Remembers what was learned of the endpoints and closes their connections."""
@@ -69,42 +80,51 @@ class ChainJob:
     async def _close(self, final: Header) -> None:
         """Closes what is over, and shows it."""
         self._progress.stage = "closing days"
-        if await close_chain(self._pool, self._database, final, self._settings.prices.min_liquidity_usd):
+        await self._keep_goals(final)
+        await self._feeds.refine()
+        deployments = [one for group in self._groups for one in group.deployments]
+        valued = await close_chain(self._pool, self._database, deployments, final)
+        if await restore(self._groups, final.number):
+            valued += await close_chain(self._pool, self._database, deployments, final)
+        if valued:
             await closing.refresh(self._database)
+        if self._settings.keep_flows is not None:
+            await drop_old_months(self._database, self._settings.keep_flows, day_of(final.time))
         self._progress.stage = "done"
+
+    async def _grouped(self, final: Header) -> list[Group]:
+        """What to read up to a head; feeds are asked for new phases once a day, before its days are closed."""
+        if self._feeds_asked < day_of(final.time):
+            last = final.number if self._settings.to is None else self._last
+            wanted = [*self._deployments, *await self._feeds.resolve(Span(self._first, last), final)]
+            if {one.id for one in wanted} != {name for group in self._groups for name in group.ids}:
+                self._groups = groups(self._pool, self._database, wanted, self._store)
+            self._feeds_asked = day_of(final.time)
+        return self._groups
 
     async def _restore_limits(self) -> None:
         names = list(self._pool.limits_by_fingerprint)
         kept = await context.endpoint_limits(self._database, names)
         self._pool.restore({name: Limits.from_dict(limits) for name, limits in kept.items()})
 
-    async def _target(self, final: Header) -> Span:
-        """From the settings' start, or from what is held already, to their end or the final head."""
-        start, to = self._settings.start, self._settings.to
-        last = final.number if to is None else await self._block(to, final, end=True)
-        held = await ranges.held_hull(self._database, self._pool.chain.chain_id, self._deployments)
-        if start is None and held is not None:
-            return Span(held.first, max(held.first, last))
-        first = await self._block(DEFAULT_START if start is None else start, final)
-        if to is not None and first > last:
-            raise BadInput(
-                f"{self._pool.chain.name}: nothing lies between --from {start} (block {first}) and --to {to} (block "
-                f"{last}). A date given as --to is where it stops: write the day after it."
-            )
-        return Span(first, last)
+    async def _prepare(self, wanted: Span, final: Header) -> None:
+        """Looks before it leaps: endpoints without the history are left out, and what the run will cost is told."""
+        await self._keep_goals(final)
+        plans = [await remaining(group, wanted) for group in self._groups]
+        deepest = min((plan.deepest for plan in plans if plan.deepest is not None), default=None)
+        if deepest is None:
+            return
+        await leave_out_pruned(self._pool, deepest, final.number)
+        if self._progress.tell is not None:
+            self._progress.stage = "estimating"
+            self._progress.tell(await estimate(self._pool, plans, wanted))
 
-    async def _block(self, written: str | int, final: Header, *, end: bool = False) -> int:
-        """A moment as a block number: the first block at or after it, for an end the last one before it."""
-        moment = parse_moment(written, int(time.time()))
-        if moment.block is not None:
-            number = moment.block
-        elif moment.time is not None and moment.time <= final.time:
-            number = (await first_block_at(self._pool, moment.time, 0, final)).number - end
-        else:
-            number = final.number + 1  # a time that no final block has reached
-        if number > final.number and not end:
-            raise BadInput(
-                f"{written} is not final on {self._pool.chain.name} yet: the last final block is {final.number}. "
-                "Start earlier."
-            )
-        return min(number, final.number)
+    async def _keep_goals(self, final: Header) -> None:
+        last = final.number if self._settings.to is None else self._last
+        goals = {
+            one.id: Span(max(self._first, one.start_block), last)
+            for group in self._groups
+            for one in group.deployments
+            if one.start_block <= last
+        }
+        await keep_goals(self._database, self._pool.chain.chain_id, (final.number, final.time), goals)

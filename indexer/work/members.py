@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
-from indexer.chain.calls import multicall
 from indexer.chain.questions import Answer, ask
 from indexer.errors import BadInput
 from indexer.families.interface import Claim
 from indexer.ledger import context
 from indexer.manifest import Deployment
 from indexer.model import Address, Evidence, Member
+from indexer.work.asking import ask_facts
 from indexer.work.classify import Matched
-from indexer.work.group import Facts, Group, family_of, is_open
+from indexer.work.group import Facts, Group, family_of
 
 Answers = Mapping[Address, Mapping[str, Answer]]
 
@@ -22,10 +23,11 @@ async def learn(group: Group, matched: Mapping[str, Matched], asked_at: int) -> 
 
     asked_at: the block at which unknown contracts are asked, a final one at or after the logs.
     """
-    announced = {one.id: family_of(one).announced(matched[one.id].batches) for one in group.deployments}
+    deployments = [one for one in group.deployments if one.id in matched]
+    announced = {one.id: family_of(one).announced(matched[one.id].batches) for one in deployments}
     for name, members in announced.items():
         group.members.setdefault(name, {}).update({member.contract: member.facts for member in members})
-    asking = [one for one in group.deployments if family_of(one).questions]
+    asking = [one for one in deployments if family_of(one).questions]
     if any(_unmet(group, one, matched[one.id]) for one in asking):
         async with group.asking:
             await _meet(group, asking, matched, asked_at)
@@ -52,25 +54,36 @@ async def _meet(group: Group, deployments: Sequence[Deployment], matched: Mappin
 
 
 async def _ask(group: Group, unknown: Mapping[str, set[Address]], strangers: list[Address], block: int) -> None:
-    """Asks every stranger the questions of all families once, whoever wants to know."""
+    """Asks every stranger the questions of those who met it, each once, whoever wants to know."""
     wanting = [one for one in group.deployments if unknown.get(one.id)]
-    questions = list(dict.fromkeys(text for one in wanting for text in family_of(one).questions))
-    answers = await ask(group.pool, strangers, questions, block)
+    alike: dict[tuple[str, ...], list[Address]] = {}
+    for stranger in strangers:
+        questions = (text for one in wanting if stranger in unknown[one.id] for text in family_of(one).questions)
+        alike.setdefault(tuple(dict.fromkeys(questions)), []).append(stranger)
+    answers: dict[Address, Mapping[str, Answer]] = {}
+    for asked, contracts in alike.items():
+        answers |= await ask(partial(ask_facts, group), contracts, asked, block)
     for deployment in wanting:
         claims = {contract: _claim(deployment, contract, answers) for contract in sorted(unknown[deployment.id])}
         vouched = await _vouched(group, claims, block)
         members = [
-            Member(contract, claim.facts if claim is not None and contract in vouched else None, Evidence(block))
+            Member(
+                contract,
+                claim.facts if claim is not None and contract in vouched else None,
+                Evidence(group.told_at.get(contract, block)),
+            )
             for contract, claim in claims.items()
         ]
-        _refuse_named(deployment, members)
+        if not group.gaps:  # what the archive lacks proves nothing
+            _refuse_named(deployment, members)
         await context.put_contracts(group.database, group.chain_id, deployment.id, members)
         group.members[deployment.id].update({member.contract: member.facts for member in members})
 
 
 def _refuse_named(deployment: Deployment, members: Iterable[Member]) -> None:
-    """Where the manifest names every emitter, one that cannot prove what it is said to be is the manifest's mistake."""
-    wrong = [member.contract for member in members if member.facts is None and not is_open(deployment)]
+    """One that the manifest names and that cannot prove what it is said to be is the manifest's mistake."""
+    named = {contract for held in deployment.contracts.values() for contract in held}
+    wrong = [member.contract for member in members if member.facts is None and member.contract in named]
     if wrong:
         raise BadInput(
             [
@@ -90,9 +103,7 @@ async def _vouched(group: Group, claims: Mapping[Address, Claim | None], block: 
     """Contracts whose claim needs no proof, or whose proof holds at the block."""
     proofs = {contract: claim.proof for contract, claim in claims.items() if claim is not None}
     asked = {contract: proof for contract, proof in proofs.items() if proof is not None}
-    answers = (
-        await multicall(group.pool, [(proof.target, proof.data) for proof in asked.values()], block) if asked else []
-    )
+    answers = await ask_facts(group, [(proof.target, proof.data) for proof in asked.values()], block) if asked else []
     proven = {
         contract for (contract, proof), found in zip(asked.items(), answers, strict=True) if found == proof.expected
     }

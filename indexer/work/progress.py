@@ -1,13 +1,37 @@
-"""What a run has done so far: counters that a bar, a log line or a metric may show."""
+"""What a run will cost and what it has done so far, for whoever shows it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A run on one chain. blocks count once per group that reads them; credits: units of a provider's price list.
+
+    first, last: blocks. logs, requests, octets and seconds are rounded guesses. sampled: requests spent on knowing.
+    """
+
+    chain: str
+    first: int
+    last: int
+    blocks: int = 0
+    logs: int = 0
+    requests: int = 0
+    octets: int = 0
+    seconds: int = 0
+    credits: int | None = None
+    unit: str = ""
+    sampled: int = 0
 
 
 @dataclass(slots=True)
 class Progress:
-    """Counters of one chain's run; blocks count once per group of deployments that reads them."""
+    """Counters of one chain's run; blocks count once per group of deployments that reads them.
+
+    tell: who wants to know the cost before the run begins; None: it is not estimated.
+    """
 
     chain: str
     blocks_wanted: int = 0
@@ -15,3 +39,4 @@ class Progress:
     logs: int = 0
     flows: int = 0
     stage: str = "starting"
+    tell: Callable[[Estimate], None] | None = None

@@ -7,25 +7,27 @@ import numpy as np
 from indexer.ledger.ranges import Reading
 from indexer.ledger.rows import Owner
 from indexer.manifest import Deployment
-from indexer.model import Address, Batch, Classified, Context, Member, Quarantined, Span, Step
+from indexer.model import Address, Batch, Classified, Context, Quarantined, Span, Step
 from indexer.work.classify import Matched, Matcher, refuse_doubles
 from indexer.work.group import Group, family_of, is_open
-from indexer.work.history import steps_for
+from indexer.work.history import refuse_undecodable, steps_for
 from indexer.work.members import learn, own
+from indexer.work.source import read_logs
 from indexer.work.tokens import describe
 
 
 async def read_range(group: Group, span: Span, deployments: tuple[str, ...], final: int) -> Reading:
     """Everything that a range of blocks makes for some deployments of a group. final: a final block to ask state at."""
-    logs = await group.fetcher.read(span)
-    matcher = Matcher(logs)
-    matched = {one.id: matcher.match(one) for one in group.deployments}
-    announced = await learn(group, matched, final)
+    found = await read_logs(group, deployments, span)
+    logs, matcher = found.logs, Matcher(found.logs)
     wanted = [one for one in group.deployments if one.id in deployments]
+    matched = {one.id: matcher.match(one) for one in wanted}
+    announced = await learn(group, matched, final)
     steps: list[Step] = []
     made: dict[Owner, Classified] = {}
     quarantined: dict[str, list[Quarantined]] = {}
     for deployment in wanted:
+        refuse_undecodable(deployment, matched[deployment.id])
         seen = family_of(deployment).steps(matched[deployment.id].batches)
         steps += seen
         made[group.owner(deployment)] = await _classify(group, deployment, matched[deployment.id], span, seen)
@@ -34,13 +36,15 @@ async def read_range(group: Group, span: Span, deployments: tuple[str, ...], fin
     await describe(group, made.values(), final)
     return Reading(
         classified=made,
-        members=_of(announced, deployments),
+        members={name: members for name, members in announced.items() if members},
         steps=steps,
         quarantined=quarantined,
         logs_received=logs.received,
         logs_used=sum(_used(group, one, matched[one.id]) for one in wanted),
         anchor=logs.anchor,
         endpoint=logs.endpoint,
+        files=found.files,
+        kept=found.kept,
     )
 
 
@@ -75,14 +79,25 @@ def _emitted_by(contracts: set[Address], batch: Batch) -> int:
 
 
 def _check(made: dict[Owner, Classified]) -> None:
-    if len(made) > 1:
-        refuse_doubles(
-            {
-                owner.deployment: [(flows.where.block << 24) + flows.where.log_index for flows in classified.flows]
-                for owner, classified in made.items()
-            }
-        )
+    """A log has one emitter: only deployments that share one can both book it."""
+    emitters = {owner: _emitters(classified) for owner, classified in made.items()}
+    shared = [
+        owner
+        for owner, mine in emitters.items()
+        if any(mine & theirs for other, theirs in emitters.items() if other != owner)
+    ]
+    refuse_doubles(
+        {
+            owner.deployment: [(flows.where.block << 24) + flows.where.log_index for flows in made[owner].flows]
+            for owner in shared
+        }
+    )
 
 
-def _of(announced: dict[str, list[Member]], deployments: tuple[str, ...]) -> dict[str, list[Member]]:
-    return {name: members for name, members in announced.items() if name in deployments and members}
+def _emitters(classified: Classified) -> set[Address]:
+    found: set[Address] = set()
+    for flows in classified.flows:
+        where = flows.where
+        used = np.bincount(where.emitter, minlength=len(where.emitters)) > 0
+        found.update(emitter.tobytes() for emitter in where.emitters[used])
+    return found

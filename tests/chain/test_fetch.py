@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.chain import fetch
-from indexer.chain.fetch import LOGS_WANTED, RANGE_LOGS, RANGE_QUESTIONS, Fetcher, Logs, Pace
+from indexer.chain.fetch import LOGS_WANTED, RANGE_LOGS, RANGE_QUESTIONS, Fetcher, Logs, QuestionSize
 from indexer.chain.limits import Limits
 from indexer.chain.logs import NO_TIME
 from indexer.chain.planner import Shape
@@ -202,7 +202,7 @@ async def test_useless_suggestions_cost_little(suggestion: str) -> None:
 
 
 async def test_four_readers_share_what_they_learn() -> None:
-    """Ranges read side by side with one pace, as the backfill does it."""
+    """Ranges read side by side with one memory of sizes, as the backfill does it."""
     asked = provider("10,000 logs and a suggestion", "daily")
     fetcher, taken = Fetcher(asked, [ANYONE]), [0]
 
@@ -226,7 +226,7 @@ async def test_a_block_richer_than_the_limit_is_said_to_be_so() -> None:
 
 
 async def test_a_node_too_busy_for_one_block_is_asked_again_later() -> None:
-    """A time-out names no limit, so it may pass: the range fails, the run goes on, the pace recovers."""
+    """A time-out names no limit, so it may pass: the range fails, the run goes on, the size recovers."""
     asked = Provider(flat(20_000, 1), max_logs=0, named=False)
     fetcher = Fetcher(asked, [ANYONE])
     with pytest.raises(EndpointFailed, match="even one block"):
@@ -329,10 +329,10 @@ async def test_times_are_fetched_only_where_logs_lack_them(monkeypatch: pytest.M
 )
 def test_a_range_holds_whole_questions(limits: Limits, blocks: int, logs: int, expected: int) -> None:
     """About RANGE_LOGS logs, at most RANGE_QUESTIONS questions, at least one block."""
-    pace = Pace()
+    question = QuestionSize()
     for _ in range(6):
-        pace.saw(blocks, logs, limits)
-    assert pace.range_blocks(limits) == pytest.approx(expected, rel=0.25)
+        question.saw(blocks, logs, limits)
+    assert question.range_blocks(limits) == pytest.approx(expected, rel=0.25)
 
 
 @settings(max_examples=300, deadline=None)
@@ -347,19 +347,19 @@ def test_whatever_was_seen_the_next_question_and_range_are_sane(
     seen: list[tuple[int, int, bool, int | None]], limits: Limits
 ) -> None:
     """At least a block, at most the limit; a question after a refusal is smaller than what was refused."""
-    pace = Pace()
+    question = QuestionSize()
     for asked, logs, refused, offered in seen:
         if refused:
-            pace.refused(asked, TooMuch("", suggested=None if offered is None else (5, 5 + offered)))
-            assert asked == 1 or pace.step(asked, Limits()) < asked
+            question.refused(asked, TooMuch("", suggested=None if offered is None else (5, 5 + offered)))
+            assert asked == 1 or question.step(asked, Limits()) < asked
         else:
-            pace.saw(asked, logs, limits)
-        size = pace.size(limits)
+            question.saw(asked, logs, limits)
+        size = question.size(limits)
         assert 1 <= size <= (limits.max_blocks or size)
-        assert 1 <= pace.step(10**9, limits) <= (limits.max_blocks or 10**9)
-        assert pace.step(1, limits) == 1
-        assert pace.range_blocks(limits) % size == 0
-        assert size <= pace.range_blocks(limits) <= size * RANGE_QUESTIONS
+        assert 1 <= question.step(10**9, limits) <= (limits.max_blocks or 10**9)
+        assert question.step(1, limits) == 1
+        assert question.range_blocks(limits) % size == 0
+        assert size <= question.range_blocks(limits) <= size * RANGE_QUESTIONS
 
 
 def test_the_densest_question_decides_for_all() -> None:
@@ -367,6 +367,6 @@ def test_the_densest_question_decides_for_all() -> None:
     fetcher = Fetcher(SimpleNamespace(limits=Limits()), [ANYONE, BOUND])  # type: ignore[arg-type]
     for shape, logs in ((ANYONE, 10_000), (BOUND, 0)):
         for _ in range(4):
-            fetcher._paces[shape].saw(1000, logs, Limits())
+            fetcher._questions[shape].saw(1000, logs, Limits())
     assert fetcher.blocks == 1000
     assert fetcher.range_blocks == RANGE_LOGS * 1000 // 10_000

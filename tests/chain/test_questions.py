@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from indexer.chain.chains import load_chains
 from indexer.chain.pool import Endpoints
-from indexer.chain.questions import _decoded, ask, ask_raw
+from indexer.chain.questions import _decoded, ask, ask_at, ask_numbered, ask_raw
 from indexer.chain.rpc import Endpoint
 from indexer.decode.signature import parse_function
 from tests.fakes.node import Node
@@ -64,6 +64,27 @@ async def test_all_questions_to_all_contracts_are_one_request() -> None:
         await ask(pool, [A, B], [OWNER, FEE, SLOT0, NAME], HEAD)
         assert pool.requests == 2
         assert sum(world.asked.values()) == 8
+
+
+async def test_each_is_asked_at_a_block_of_its_own() -> None:
+    """In one batch, in the order asked; what reverts or is not there yet answers nothing."""
+    async with asking({(B, FEE): None}) as (pool, world):
+        world.answers[A, selector(FEE)] = lambda block: word(block % 1000) if block > HEAD - 50 else b""
+        found = await ask_at(pool, FEE, [(A, HEAD - 7), (B, HEAD), (A, HEAD - 90), (A, HEAD)])
+        assert found == [((HEAD - 7) % 1000,), None, None, (HEAD % 1000,)]
+        assert world.blocks == {HEAD - 90, HEAD - 7, HEAD}
+        assert await ask_at(pool, FEE, []) == []
+
+
+async def test_a_function_of_a_number_is_asked_each_its_own() -> None:
+    """One request for all of them."""
+    numbered = "phaseAggregators(uint16) returns (address)"
+    async with asking({}) as (pool, world):
+        for number, told in ((1, A), (2, B)):
+            world.answers[A, selector(numbered) + word(number)] = word(told)
+        found = await ask_numbered(pool, numbered, [(A, 2), (A, 1), (A, 3), (B, 1)], HEAD)
+        assert found == [(B,), (A,), None, None]
+        assert pool.requests <= 3
 
 
 async def test_nobody_or_nothing_asked_is_no_request() -> None:

@@ -185,3 +185,20 @@ async def test_a_search_through_disordered_times_ends_in_a_lie() -> None:
         top = await top_of(pool, 999)
         with pytest.raises(EndpointLied, match="not between its neighbours"):
             await first_block_at(pool, GENESIS + 6000, 0, top)
+
+
+async def test_an_endpoint_with_one_wrong_time_rests_and_another_is_asked() -> None:
+    times = [GENESIS + 12 * block for block in range(1000)]
+    wrong = [time + 500_000 if 400 < block < 600 else time for block, time in enumerate(times)]
+    async with Node(Blocks(wrong, 999)) as liar, Node(Blocks(times, 999)) as honest:
+        chain = replace(CHAINS["ethereum"], chain_id=1, slot_timed_from=0)
+        pool = Endpoints(chain, [Endpoint(SecretStr(node.url)) for node in (liar, honest)], attempts=3)
+        top = await top_of(pool, 999)
+        for block in (450, 500, 550, 700) * 50:  # until the liar has been asked about a wrong block
+            assert (await first_block_at(pool, GENESIS + 12 * block, 0, top)).number == block
+            if pool.retries:
+                break
+        assert pool.endpoints[0].requests["eth_getBlockByNumber"] > 0
+        assert pool.retries > 0
+        assert len(pool.endpoints) == 2  # nobody is refused for it
+        await pool.close()

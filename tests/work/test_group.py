@@ -25,7 +25,7 @@ def test_open_deployments_are_read_together_and_bound_ones_together() -> None:
 def test_forks_of_one_family_ask_one_question() -> None:
     """Swap of any contract, and PoolCreated of both factories with it."""
     (group,) = groups(POOL, None, [OPEN, FORK])  # type: ignore[arg-type]
-    (shape,) = group.fetcher._paces
+    (shape,) = group.fetcher._questions
     assert shape.emitters is None
     assert len(shape.topics[0] or ()) == len({one.event for one in subscriptions(OPEN)})
 
@@ -33,7 +33,7 @@ def test_forks_of_one_family_ask_one_question() -> None:
 def test_a_named_deployment_asks_its_own_contracts_only() -> None:
     """The factory and the pools."""
     (group,) = groups(POOL, None, [NAMED])  # type: ignore[arg-type]
-    (shape,) = group.fetcher._paces
+    (shape,) = group.fetcher._questions
     assert shape.emitters == tuple(sorted([FACTORY, address("a pool")]))
 
 

@@ -11,8 +11,9 @@ from indexer.ledger.connect import Database
 from indexer.model import Span, Step
 from indexer.work import history
 from indexer.work.group import Group
-from indexer.work.history import DEAR, GLANCE, ensure_history, steps_for
+from indexer.work.history import ensure_history, steps_for
 from indexer.work.reading import read_range
+from indexer.work.source import DEAR, GLANCE
 from tests.families.columns import Booked, booked
 from tests.work.world import HEAD, SLOT0, START, World, address, deployment, group_over, pool_address
 

@@ -15,6 +15,7 @@ from tests.work.world import (
     FACTS,
     HEAD,
     OTHER_FACTORY,
+    SPACING,
     START,
     TOKEN0,
     TOKEN1,
@@ -29,7 +30,7 @@ from tests.work.world import (
 
 POOL = pool_address(3000)
 IMPOSTOR, MOVED, STRANGER = address("impostor"), address("moved"), address("stranger")
-POOL_FACTS = {"token0": TOKEN0, "token1": TOKEN1, "fee_ppm": 3000}
+POOL_FACTS = {"token0": TOKEN0, "token1": TOKEN1, "fee_ppm": 3000, "tick_spacing": SPACING}
 SPAN = Span(START, START + 100)
 ONE, TWO = deployment(), deployment("fork.two", factory=[OTHER_FACTORY])
 
@@ -106,7 +107,7 @@ GARBAGE = [None, b"", b"\x01", bytes(31), b"\xff" * 32, b"\xff" * 64, b"\x00" * 
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
-@pytest.mark.parametrize("question", [0, 1, 2, 3], ids=["factory", "token0", "token1", "fee"])
+@pytest.mark.parametrize("question", range(5), ids=["factory", "token0", "token1", "fee", "spacing"])
 async def test_a_contract_that_answers_nonsense_is_not_a_member(
     database: Database, question: int, garbage: bytes | None
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from indexer.families.event_rules import NATIVE
 from indexer.ledger.connect import Database
 from indexer.model import Classified
 from indexer.work.tokens import describe
@@ -47,6 +48,18 @@ async def told(database: Database, symbol: bytes | None, decimals: bytes | None)
 async def test_a_token_is_recorded_as_it_describes_itself(database: Database) -> None:
     """Symbol and decimals with the block at which they were asked."""
     assert await told(database, text("WETH"), word(18)) == ("WETH", 18, b"WETH", HEAD)
+
+
+async def test_the_chains_own_coin_is_asked_of_no_contract(database: Database) -> None:
+    """The zero address stands for it; the packaged chain tells its symbol, and 18 decimals hold on every chain."""
+    world = World({(NATIVE, SYMBOL): text("FAKE"), (NATIVE, DECIMALS): word(6), (GOOD, SYMBOL): text("GOOD")})
+    async with group_over(world, database, deployment()) as group:
+        await describe(group, naming(NATIVE, GOOD), HEAD)
+        await describe(group, naming(NATIVE), HEAD)
+    native, good = await described(database, NATIVE, GOOD)
+    assert native == ("ETH", 18, b"ETH", HEAD)
+    assert good[0] == "GOOD"
+    assert world.times_asked(NATIVE) == 0
 
 
 async def test_an_old_tokens_bytes32_symbol_is_text(database: Database) -> None:
@@ -138,7 +151,7 @@ async def test_a_new_token_among_known_ones_is_asked_alone(database: Database) -
 
 async def test_both_tokens_of_a_trade_are_described(database: Database) -> None:
     """A trade gives prices, so its tokens matter even where no fee names them."""
-    made = Classified([], [trades([at(0, 1)], (GOOD, OLD), [(5, 7)], 2**96, 1)])
+    made = Classified([], [trades([at(0, 1)], (GOOD, OLD), [(5, -7)])])
     async with group_over(World(), database, deployment()) as group:
         await describe(group, [made], HEAD)
     await described(database, GOOD, OLD)

@@ -12,6 +12,7 @@ from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 from pydantic import SecretStr
 
+from indexer.archive.store import Store
 from indexer.chain.calls import AGGREGATE3
 from indexer.chain.chains import load_chains
 from indexer.chain.pool import Endpoints
@@ -22,6 +23,7 @@ from indexer.ledger.connect import Database
 from indexer.manifest import Deployment
 from indexer.model import Basis, Kind, Member, Span
 from indexer.work.classify import Matched, Matcher
+from indexer.work.gaps import Gaps
 from indexer.work.group import Group, groups
 from indexer.work.members import learn
 from tests.fakes.node import Fault, Node
@@ -48,7 +50,8 @@ def selector(name: str) -> bytes:
     return parse_function(name).selector
 
 
-FACTS = tuple(selector(f"{name}() returns (address)") for name in ("factory", "token0", "token1", "fee"))
+FACTS = tuple(selector(f"{name}() returns (address)") for name in ("factory", "token0", "token1", "fee", "tickSpacing"))
+SPACING = 60
 GET_POOL = selector("getPool(address,address,uint24) returns (address)")
 SLOT0 = selector("slot0() returns (uint160)")
 SYMBOL, DECIMALS = selector("symbol() returns (string)"), selector("decimals() returns (uint8)")
@@ -118,7 +121,7 @@ class World:
 
     def pool(self, contract: bytes, factory: bytes = FACTORY, fee: int = 3000) -> bytes:
         """A contract that says it is this pool, truly or not."""
-        for asked, value in zip(FACTS, (factory, TOKEN0, TOKEN1, fee), strict=True):
+        for asked, value in zip(FACTS, (factory, TOKEN0, TOKEN1, fee, SPACING), strict=True):
             self.answers[contract, asked] = word(value)
         return contract
 
@@ -147,7 +150,10 @@ class World:
 
     def swap(self, contract: bytes, block: int, index: int = 0, amount: int = 10**6) -> None:
         """Somebody pays token0 for token1."""
-        self.emit(contract, SWAP, block, index, sender=TRADER, recipient=TRADER, amount0=amount, amount1=-amount)
+        state = {"sqrtPriceX96": 2**96, "liquidity": 10**18, "tick": 0}
+        self.emit(
+            contract, SWAP, block, index, sender=TRADER, recipient=TRADER, amount0=amount, amount1=-amount, **state
+        )
 
     def switch(self, contract: bytes, block: int, index: int, new0: int, new1: int) -> None:
         """The fee switch is set."""
@@ -155,9 +161,8 @@ class World:
 
     def create(self, contract: bytes, block: int, index: int = 0, fee: int = 3000, factory: bytes = FACTORY) -> None:
         """A factory announces a pool."""
-        self.emit(
-            factory, POOL_CREATED, block, index, token0=TOKEN0, token1=TOKEN1, fee=fee, tickSpacing=60, pool=contract
-        )
+        made = {"token0": TOKEN0, "token1": TOKEN1, "fee": fee, "tickSpacing": SPACING, "pool": contract}
+        self.emit(factory, POOL_CREATED, block, index, **made)
 
     def settle(self, contract: bytes) -> None:
         """slot0 of this pool tells at any block what its SetFeeProtocol logs had made of the switch."""
@@ -200,12 +205,14 @@ def deployment(name: str = "dex.one", start: int = START, **contracts: Sequence[
 
 
 @asynccontextmanager
-async def group_over(world: World, database: Database, *deployments: Deployment) -> AsyncIterator[Group]:
+async def group_over(
+    world: World, database: Database, *deployments: Deployment, store: Store | None = None, gaps: Gaps | None = None
+) -> AsyncIterator[Group]:
     """Deployments read together over this world's node, with nothing remembered but what the database holds."""
     async with Node(world) as node:
         pool = Endpoints(ETHEREUM, [Endpoint(SecretStr(node.url))], attempts=2)
         try:
-            (group,) = groups(pool, database, deployments)
+            (group,) = groups(pool, database, deployments, store, gaps)
             yield group
         finally:
             await pool.close()

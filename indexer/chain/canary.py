@@ -1,0 +1,105 @@
+"""Whether a node still has old logs: what it answers for one block against what that block's header says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+from eth_utils.crypto import keccak
+
+from indexer.chain.logs import Answer, parse
+from indexer.chain.refusals import HistoryMissing
+from indexer.chain.rpc import Endpoint
+from indexer.errors import EndpointFailed, EndpointLied, IndexerError
+from indexer.model import Span
+
+_FULL = (1 << 2048) - 1
+TRIES = 8  # blocks looked at, each twice as far on as the one before, until one has logs
+
+
+class Verdict(StrEnum):
+    """What the answer for a block with logs shows."""
+
+    WHOLE = "whole"
+    EMPTY = "empty"  # [], though the header says that there are logs: pruned in silence
+    PARTIAL = "partial"  # some of the logs that the header speaks of are missing
+    REFUSED = "refused"  # the node says that it no longer has them
+    UNKNOWN = "unknown"  # no block with logs was found, or the node would not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What a node showed. block: the one it was asked about; says: its refusal, or why nothing is known."""
+
+    verdict: Verdict
+    block: int
+    says: str = ""
+
+
+async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
+    """Asks for all logs of the first block from `first` on that has any, in at most TRIES + 1 requests.
+
+    A header's bloom filter holds the emitter and the topics of every log of its block (Yellow Paper, 4.3.1): bits of
+    it that no answered log sets are logs that the node left out. Never raises what the endpoint does.
+    """
+    block = first
+    try:
+        bloom = 0
+        for block in _places(first, last):
+            bloom = await _bloom(endpoint, block)
+            if bloom:
+                break
+        if not bloom:
+            return Canary(Verdict.UNKNOWN, first, "no block with logs was found near it")
+        answer = await endpoint.call("eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
+        return Canary(_verdict(parse(answer, Span(block, block)), bloom), block)
+    except HistoryMissing as refusal:
+        return Canary(Verdict.REFUSED, block, str(refusal))
+    except IndexerError as error:
+        return Canary(Verdict.UNKNOWN, block, str(error))
+
+
+def bloom_of(answer: Answer) -> int:
+    """The bloom filter of logs as a number of 2,048 bits."""
+    items: set[bytes] = set()
+    for (topic0, count), raw in answer.groups.items():
+        items |= {emitter.tobytes() for emitter in raw.where.emitters}
+        items |= {topic.tobytes() for topic in raw.topics.reshape(-1, 32)} | ({topic0} if count else set())
+    bits = 0
+    for item in items:
+        digest = keccak(item)
+        for at in (0, 2, 4):
+            bits |= 1 << (int.from_bytes(digest[at : at + 2]) & 2047)
+    return bits
+
+
+def _verdict(answer: Answer, bloom: int) -> Verdict:
+    if answer.logs == 0:
+        return Verdict.EMPTY
+    return Verdict.PARTIAL if bloom & ~bloom_of(answer) else Verdict.WHOLE
+
+
+def _places(first: int, last: int) -> Iterator[int]:
+    for step in range(TRIES):
+        place = first + (1 << step) - 1
+        if place > last:
+            return
+        yield place
+
+
+async def _bloom(endpoint: Endpoint, block: int) -> int:
+    """The header's filter; 0 where the node gives none, or one with every bit set, which no block's logs can be.
+
+    Raises EndpointFailed for a block it does not know.
+    """
+    told = msgspec.json.decode(await endpoint.call("eth_getBlockByNumber", [hex(block), False]))
+    if not isinstance(told, Mapping):
+        raise EndpointFailed(f"{endpoint.name}: block {block} is unknown to it; use another endpoint.")
+    written = told.get("logsBloom")
+    try:
+        bits = int(written, 16) if isinstance(written, str) else 0
+    except ValueError:
+        raise EndpointLied(f"{endpoint.name}: block {block} has no readable logsBloom; use another endpoint.") from None
+    return 0 if bits == _FULL else bits
