@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from indexer.chain.chains import Chain, load_chains
+from indexer.chain.lane import ATTEMPTS
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
 from indexer.documents import File
@@ -18,15 +18,28 @@ from indexer.errors import BadInput
 from indexer.families import FAMILIES
 from indexer.ledger import closing
 from indexer.ledger.connect import Database
-from indexer.ledger.embedded import EmbeddedPostgres
-from indexer.ledger.migrate import migrate
-from indexer.ledger.registry import keep_floor, list_quotes, register
-from indexer.manifest import Deployment, Protocol, load_protocols, packaged_manifests
+from indexer.ledger.registry import keep_rules, list_quotes, register
+from indexer.manifest import Category, Deployment, Protocol, load_protocols, packaged_manifests
 from indexer.prices.tokens import QuoteToken, load_quotes, packaged_tokens
 from indexer.settings import ChainSettings, Settings
+from indexer.storage import ledger
+from indexer.work.feeds import is_feed, read_along
 from indexer.work.job import ChainJob
-from indexer.work.progress import Progress
+from indexer.work.progress import Estimate, Progress
 from indexer.work.together import together
+
+__all__ = [
+    "Catalogue",
+    "Run",
+    "catalogue",
+    "chains_of",
+    "ledger",
+    "meant",
+    "pool_of",
+    "register_chosen",
+    "up",
+    "wanted",
+]
 
 T = TypeVar("T")
 
@@ -42,11 +55,12 @@ class Catalogue:
 
 @dataclass(slots=True)
 class Run:
-    """A run in progress, for whoever shows it."""
+    """A run in progress, for whoever shows it. tell: who wants to know each chain's cost before it is read."""
 
     protocols: list[str] = field(default_factory=list)
     progress: dict[str, Progress] = field(default_factory=dict)
     pools: dict[str, Endpoints] = field(default_factory=dict)
+    tell: Callable[[Estimate], None] | None = None
 
     @property
     def requests(self) -> int:
@@ -57,39 +71,18 @@ class Run:
 def catalogue(settings: Settings, manifests: Iterable[File] | None = None, quotes: Sequence[File] = ()) -> Catalogue:
     """Everything the settings with their files, and the packaged ones (or those given), describe. Raises BadInput."""
     problems: list[str] = []
-    chains = _chains(settings, problems)
+    chains = chains_of(settings, problems)
     files = (*(packaged_manifests() if manifests is None else manifests), *_files(settings.manifests))
     lists = (*(quotes or (packaged_tokens(),)), *_files(settings.tokens))
     protocols = _collected(problems, lambda: load_protocols(files, chains))
     tokens = _collected(problems, lambda: load_quotes(*lists))
     if protocols is not None:
         problems += [
-            f"{name}: no such protocol{_meant(name, protocols)}" for name in settings.protocols if name not in protocols
+            f"{name}: no such protocol{meant(name, protocols)}" for name in settings.protocols if name not in protocols
         ]
     if problems or protocols is None or tokens is None:
         raise BadInput(problems)
     return Catalogue(chains, protocols, tokens)
-
-
-@asynccontextmanager
-async def ledger(settings: Settings, name: str = "indexer", *, fresh: bool = False) -> AsyncIterator[Database]:
-    """The database of the settings, migrated; without one the embedded Postgres' database `name`.
-
-    fresh: begin that embedded database anew.
-    """
-    async with AsyncExitStack() as stack:
-        if settings.database is not None:
-            url = settings.database.get_secret_value()
-        else:
-            server = await asyncio.to_thread(EmbeddedPostgres, settings.data_dir)
-            stack.callback(server.close)
-            if fresh:
-                server.forget(name)
-            url = server.url(name)
-        database = await Database.open(url)
-        stack.push_async_callback(database.close)
-        await migrate(database)
-        yield database
 
 
 async def up(
@@ -102,11 +95,11 @@ async def up(
     on_close: called when the history is read and yield_daily shows it. Raises BadInput, NoEndpoint, ...
     """
     chosen = wanted(settings, known)
-    run.protocols += sorted({deployment.protocol for members in chosen.values() for deployment in members})
-    await _register(settings, database, known, chosen)
+    run.protocols += sorted({one.protocol for members in chosen.values() for one in members if not is_feed(one)})
+    await register_chosen(settings, database, known, chosen)
     jobs = []
     for name, members in chosen.items():
-        pool, progress = _pool(known.chains[name], settings.chains[name]), Progress(name)
+        pool, progress = pool_of(known.chains[name], settings.chains[name]), Progress(name, tell=run.tell)
         jobs.append(ChainJob(settings, pool, members, database, progress))
         run.pools[name], run.progress[name] = pool, progress
     async with AsyncExitStack() as stack:
@@ -125,36 +118,48 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
         yield from sorted(place.glob("*.toml")) if place.is_dir() else [place]
 
 
-def _pool(chain: Chain, settings: ChainSettings) -> Endpoints:
+def pool_of(chain: Chain, settings: ChainSettings, *, attempts: int = ATTEMPTS) -> Endpoints:
+    """The endpoints that the settings give for a chain. attempts: per question."""
     endpoints = [Endpoint(rpc.url, timeout_s=rpc.timeout_s, headers=rpc.headers) for rpc in settings.rpc]
-    return Endpoints(chain, endpoints, requests_per_second=[rpc.requests_per_second for rpc in settings.rpc])
+    budgets = [rpc.requests_per_second for rpc in settings.rpc]
+    return Endpoints(chain, endpoints, requests_per_second=budgets, attempts=attempts)
 
 
 def wanted(settings: Settings, known: Catalogue) -> dict[str, list[Deployment]]:
-    """Deployments to read by chain: those of the wanted protocols on chains that have an endpoint. Raises BadInput."""
+    """Deployments to read by chain: those of the wanted protocols on chains that have an endpoint. Raises BadInput.
+
+    Unless the settings leave feeds out, those that price a listed token or a wanted protocol's own are read along.
+    """
     chains = [name for name, chain in settings.chains.items() if chain.rpc]
     if not chains:
         raise BadInput(
             "No endpoint is given: add --rpc ethereum=https://..., or a [chains.ethereum] table to indexer.toml."
         )
-    protocols = settings.protocols or tuple(known.protocols)
+    along = [one for one in known.protocols.values() if one.category is Category.PRICE_FEED]
+    protocols = settings.protocols or tuple(name for name in known.protocols if known.protocols[name] not in along)
     members = [deployment for name in protocols for deployment in known.protocols[name].deployments]
     found = {chain: [one for one in members if one.chain == chain] for chain in chains}
     empty = [name for name, deployments in found.items() if not deployments]
     if empty:
         raise BadInput([f"{name}: none of the protocols {', '.join(protocols)} is deployed there." for name in empty])
+    for chain in chains if settings.prices.feeds else ():
+        own = {token for name in protocols for place, token in known.protocols[name].own_tokens if place == chain}
+        tokens = own | {quote.address for quote in known.quotes if quote.chain == chain}
+        offered = [one for protocol in along for one in protocol.deployments if one.chain == chain]
+        found[chain] += read_along(offered, found[chain], tokens)
     return found
 
 
-async def _register(
+async def register_chosen(
     settings: Settings, database: Database, known: Catalogue, chosen: Mapping[str, Sequence[Deployment]]
 ) -> None:
+    """Makes the protocols of these deployments known to the ledger, and by which rules it prices. chosen: by chain."""
     chains = {name: known.chains[name].chain_id for name in chosen}
     names = {deployment.protocol for members in chosen.values() for deployment in members}
-    protocols = [known.protocols[name] for name in sorted(names)]
+    protocols = [_without_feeds(known.protocols[name]) for name in sorted(names)]
     versions = {name: family.version for name, family in FAMILIES.items()}
     await register(database, chains, protocols, versions)
-    await keep_floor(database, chains.values(), settings.prices.min_liquidity_usd)
+    await keep_rules(database, chains.values(), settings.prices)
     await list_quotes(
         database,
         [
@@ -163,6 +168,11 @@ async def _register(
             if quote.chain in chains
         ],
     )
+
+
+def _without_feeds(protocol: Protocol) -> Protocol:
+    """A proxy is never read itself: its phases are made known once it was asked for them."""
+    return replace(protocol, deployments=tuple(one for one in protocol.deployments if not is_feed(one)))
 
 
 def _collected(problems: list[str], load: Callable[[], T]) -> T | None:
@@ -174,14 +184,15 @@ def _collected(problems: list[str], load: Callable[[], T]) -> T | None:
         return None
 
 
-def _chains(settings: Settings, problems: list[str]) -> dict[str, Chain]:
+def chains_of(settings: Settings, problems: list[str]) -> dict[str, Chain]:
+    """The chains that come with the program and those of the settings; what is wrong with these joins the problems."""
     chains = load_chains()
     for name, given in settings.chains.items():
         if name in chains:
             continue
         if given.chain_id is None or given.block_ms is None:
             problems.append(
-                f"chains.{name}: no such chain{_meant(name, chains)} A chain of your own needs chain_id and block_ms "
+                f"chains.{name}: no such chain{meant(name, chains)} A chain of your own needs chain_id and block_ms "
                 "in indexer.toml."
             )
             continue
@@ -192,7 +203,7 @@ def _chains(settings: Settings, problems: list[str]) -> dict[str, Chain]:
     return chains
 
 
-def _meant(name: str, known: Collection[str]) -> str:
+def meant(name: str, known: Collection[str]) -> str:
     """The end of a sentence that says a name is not known."""
     near = difflib.get_close_matches(name, known, n=1)
     return f": did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}."

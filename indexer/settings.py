@@ -12,12 +12,22 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from indexer.documents import AddressText, ChainName, Document, Mistake, Place, Whole, lines, mistakes, read_toml
 from indexer.errors import BadInput
 
+NO_ARCHIVE = "none"
 _PREFIX = "INDEXER_"
 _DAY = 86_400
 _AGO = re.compile(r"([0-9]{1,6})([dh])")
@@ -67,6 +77,13 @@ def _url(value: SecretStr) -> SecretStr:
         raise ValueError(
             "must be an http:// or https:// URL: copy it from your provider (it is a secret, so not shown)"
         )
+    return value
+
+
+def _place(value: SecretStr) -> SecretStr:
+    place = value.get_secret_value()
+    if not place.strip() or not place.isprintable():
+        raise ValueError('must be a folder, an fsspec URL such as s3://bucket/path, or "none" (it is not shown)')
     return value
 
 
@@ -120,19 +137,26 @@ class ChainSettings(Document):
 
 
 class PriceSettings(Document):
-    """Which pools may tell a price. min_liquidity_usd: dollars of the quote token's virtual reserve.
+    """Which pools may tell a price, and when a peg is no longer believed.
 
-    A virtual reserve (L x sqrt price) is how deep a price is, not what a pool holds: concentrated liquidity of a few
-    thousand dollars can look like a hundred times as much, so the floor is set high.
+    min_liquidity_usd: dollars of quote tokens that are provably in the pool after the day's last swap: of concentrated
+    liquidity what lies between the price and the end of its tick spacing, a small part of what a large pool holds.
+    min_pool_age_days: days for which a pool is known to have stood. depeg_ppm: how far from its peg, in millionths,
+    evidence of the day may put a token. feeds: whether price feeds are read along with what is wanted.
     """
 
-    min_liquidity_usd: Annotated[Whole, Field(ge=0, lt=2**63)] = 500_000
+    min_liquidity_usd: Annotated[Whole, Field(ge=0, lt=2**63)] = 10_000
+    min_pool_age_days: Annotated[Whole, Field(ge=0, le=3_650)] = 1
+    depeg_ppm: Annotated[Whole, Field(ge=1, le=1_000_000)] = 20_000
+    feeds: bool = True
 
 
 class Settings(BaseSettings):
     """All settings. database: None for the embedded Postgres; protocols: empty for all that have an endpoint.
 
-    manifests, tokens: protocol files and token lists, or folders of them, read besides the packaged ones.
+    manifests, tokens: protocol files and token lists, or folders of them, read besides the packaged ones. archive: a
+    folder or an fsspec URL, "none" for none, None for a folder in data_dir. keep_flows: whole months besides the
+    present one whose flows stay; None: all.
     """
 
     model_config = SettingsConfigDict(
@@ -157,6 +181,27 @@ class Settings(BaseSettings):
     to: WrittenMoment = None
     chains: Mapping[ChainName, ChainSettings] = Field(default_factory=dict)
     prices: PriceSettings = PriceSettings()
+    archive: Annotated[SecretStr, AfterValidator(_place)] | None = None
+    keep_flows: Annotated[Whole, Field(ge=1, le=1_200)] | None = None
+
+    @property
+    def archive_place(self) -> str | None:
+        """The archive's path or URL, which may hold secrets; None if there is no archive."""
+        if self.archive is None:
+            return str(self.data_dir / "archive")
+        place = self.archive.get_secret_value()
+        return None if place == NO_ARCHIVE else place
+
+    @field_validator("keep_flows")
+    @classmethod
+    def _can_be_made_again(cls, months: int | None, given: ValidationInfo) -> int | None:
+        archive = given.data.get("archive")
+        if months is not None and archive is not None and archive.get_secret_value() == NO_ARCHIVE:
+            raise ValueError(
+                "drops flows that the archive can make again, but there is no archive: leave it out, or give archive a "
+                "folder or URL"
+            )
+        return months
 
     @classmethod
     def settings_customise_sources(

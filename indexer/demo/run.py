@@ -6,16 +6,15 @@ import asyncio
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from indexer import app
 from indexer.demo.server import demo_node
-from indexer.publish.report import protocol_table
+from indexer.demo.settings import demo_settings
+from indexer.publish.report import protocol_table, show
 from indexer.settings import Settings, load_settings
 from indexer.watch.bar import shown
 
@@ -24,26 +23,18 @@ QUESTION = "SELECT day, protocol, fees_usd, incentives_usd, real_share FROM yiel
 MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"  # where the demo chain has its own aggregate3
 
 
-def demo_settings(given: Mapping[str, Any]) -> Settings:
-    """Settings of the demo: nothing from files or the environment, only what the command line gives."""
-    return load_settings(None, {**given, "start": 0}, environment=False)
-
-
 async def run_demo(settings: Settings, console: Console) -> None:
     """Indexes the demo chain, prints what each protocol earned and printed, and says where the rows are."""
-    folder = files("indexer.demo")
     async with demo_node() as url:
-        chain = {"rpc": [url], "chain_id": 31337, "block_ms": 1_000_000, "multicall3": MULTICALL3}
-        settings = settings.model_copy(
-            update={"chains": load_settings(None, {"chains": {"demo": chain}}, environment=False).chains}
-        )
-        manifests = [file for file in (folder / "protocols").iterdir() if file.name.endswith(".toml")]
-        known = app.catalogue(settings, sorted(manifests, key=lambda file: file.name), [folder / "tokens.toml"])
+        settings = with_chain(settings, [url])
+        if settings.archive_place is not None:
+            await asyncio.to_thread(shutil.rmtree, settings.archive_place, ignore_errors=True)  # anew, as the database
+        known = demo_catalogue(settings)
         async with app.ledger(settings, DATABASE, fresh=True) as database:
             run, closed = app.Run(), asyncio.Event()
             with shown(run, console, until=closed):
                 await app.up(settings, known, database, run, once=True, on_close=closed.set)
-            console.print(await protocol_table(database, run.protocols))
+            show(console, await protocol_table(database, run.protocols))
     embedded = f"the embedded Postgres in {settings.data_dir}, database {DATABASE}"
     where = embedded if settings.database is None else "the database you gave"
     console.print(f"The rows are in {where}. Look at them with:", highlight=False, soft_wrap=True)
@@ -53,6 +44,20 @@ async def run_demo(settings: Settings, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def with_chain(settings: Settings, rpc: list[str]) -> Settings:
+    """The settings with the demo chain alone, at these endpoints."""
+    chain = {"rpc": rpc, "chain_id": 31337, "block_ms": 1_000_000, "multicall3": MULTICALL3}
+    chains = load_settings(None, {"chains": {"demo": chain}}, environment=False).chains
+    return settings.model_copy(update={"chains": chains})
+
+
+def demo_catalogue(settings: Settings) -> app.Catalogue:
+    """The protocols and tokens of the demo chain, which the settings must have."""
+    folder = files("indexer.demo")
+    manifests = [file for file in (folder / "protocols").iterdir() if file.name.endswith(".toml")]
+    return app.catalogue(settings, sorted(manifests, key=lambda file: file.name), [folder / "tokens.toml"])
 
 
 def _program() -> str:

@@ -16,7 +16,7 @@ from indexer.ledger.reading import Rows
 
 def aligned(rows: Rows) -> str:
     """Columns as psql shows them, numbers to the right."""
-    cells = [[_shown(value) for value in line] for line in rows.values]
+    cells = [[shown(value) for value in line] for line in rows.values]
     columns = range(len(rows.names))
     widths = [max(len(rows.names[at]), *(len(line[at]) for line in cells), 1) for at in columns]
     right = [all(_is_number(line[at]) for line in rows.values) for at in columns]
@@ -32,7 +32,7 @@ def aligned(rows: Rows) -> str:
 
 def as_json(rows: Rows) -> str:
     """A JSON array of objects; numerics and octets are strings, so that nothing is rounded."""
-    lines = [{name: _plain(value) for name, value in zip(rows.names, line, strict=True)} for line in rows.values]
+    lines = [{name: plain(value) for name, value in zip(rows.names, line, strict=True)} for line in rows.values]
     return msgspec.json.encode(lines).decode()
 
 
@@ -41,7 +41,7 @@ def as_csv(rows: Rows) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(rows.names)
-    writer.writerows([_unarmed(value) for value in line] for line in rows.values)
+    writer.writerows([csv_cell(value) for value in line] for line in rows.values)
     return text.getvalue().rstrip("\n")
 
 
@@ -52,21 +52,24 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | Decimal) and not isinstance(value, bool))
 
 
-def _unarmed(value: Any) -> str:
-    shown = _shown(value)
-    return f"'{shown}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else shown
+def csv_cell(value: Any) -> str:
+    """A value's text in CSV; one that a spreadsheet would run as a formula is led by an apostrophe."""
+    text = shown(value)
+    return f"'{text}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def _shown(value: Any) -> str:
-    plain = _plain(value)
-    if plain is None:
+def shown(value: Any) -> str:
+    """A value as text: octets as 0x, booleans as t and f, lists and tables as JSON, NULL as nothing."""
+    told = plain(value)
+    if told is None:
         return ""
-    if isinstance(plain, bool):
-        return "t" if plain else "f"
-    return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
+    if isinstance(told, bool):
+        return "t" if told else "f"
+    return told if isinstance(told, str) else msgspec.json.encode(told).decode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: numerics and octets are texts, so that nothing is rounded."""
     match value:
         case bytes():
             return "0x" + value.hex()
@@ -79,8 +82,8 @@ def _plain(value: Any) -> Any:
         case None | bool() | int() | str():
             return value
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
+            return {str(key): plain(item) for key, item in value.items()}
         case _:
             return str(value)

@@ -1,0 +1,1 @@
+"""What leaves the ledger: explanations and files."""
