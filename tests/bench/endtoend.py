@@ -113,14 +113,22 @@ def place(options: Sequence[str], server: EmbeddedPostgres | None = None) -> Ite
 def index(where: Place, chain: Chain, database: str) -> Result:
     """`indexer up --once` over the whole chain into a new database. Raises Wrong."""
     url = where.server.url(database)
-    command = ["-m", "indexer", "up", "--once", "--database", url, "--rpc", f"ethereum={where.rpc}"]
-    command += [word for name in PROTOCOLS for word in ("--protocol", name)]
-    command += ["--from", str(BASE_BLOCK), "--to", str(chain.final)]
-    cost, cpu, asked = _measured(where, command)
+    cost, cpu, asked = _measured(where, up(where, chain, url, where.folder / f"archive_{database}"))
     truth = chain.truth()
     reading, logs = asyncio.run(_check(url, truth))
     where.server.forget(database)
     return Result(truth.swaps, cost, cpu, asked, reading, logs)
+
+
+def up(where: Place, chain: Chain, url: str, archive: Path | None) -> list[str]:
+    """The command that reads the whole chain into a database, and its logs into an archive if one is given."""
+    config = where.folder / "indexer.toml"
+    place = "none" if archive is None else str(archive)
+    config.write_text(f'archive = "{place}"\n[prices]\nfeeds = false\n')  # the node has none
+    command = ["-m", "indexer", "up", "--once", "--config", str(config), "--data-dir", str(where.folder)]
+    command += ["--database", url, "--rpc", f"ethereum={where.rpc}"]
+    command += [word for name in PROTOCOLS for word in ("--protocol", name)]
+    return [*command, "--from", str(BASE_BLOCK), "--to", str(chain.final)]
 
 
 def plainly(where: Place, chain: Chain, database: str) -> Result:

@@ -17,11 +17,16 @@ from platformdirs import user_cache_path
 
 SOURCES = Path(__file__).parent / "contracts"
 ANVIL = "1.7.1"
+V2_CORE = "@uniswap/v2-core@1.0.1"
 V3_CORE = "@uniswap/v3-core@1.0.1"
 V3_PERIPHERY = "@uniswap/v3-periphery@1.4.4"
 SUSHI = "@sushiswap/core@1.4.2"
 ZEPPELIN = "@openzeppelin/contracts@3.1.0"
+SYNTHETIX = "synthetix@2.102.1"
+LIQUIDITY_STAKER = "@uniswap/liquidity-staker@1.0.2"
+ZEPPELIN_OLD = "openzeppelin-solidity@2.3.0"
 SOLC = "solc@0.8.26"
+SOLC_SYNTHETIX = "solc@0.5.16"
 SOLC_SUSHI = "solc@0.6.12"
 
 # soljson.js is the compiler itself; the npm wrapper around it would need packages of its own.
@@ -78,7 +83,10 @@ def _unpack(spec: str, folder: Path) -> None:
     with tarfile.open(tarball) as archive:
         archive.extractall(draft, filter="data")
     tarball.unlink()
-    draft.rename(folder)
+    try:
+        draft.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(draft)
 
 
 @cache
@@ -102,6 +110,40 @@ def uniswap(name: str) -> Artifact:
             content = json.loads(path.read_text())
             return Artifact(bytes.fromhex(content["bytecode"][2:]), _constructor(content["abi"]))
     raise NotObtainable(f"{name} is in neither {V3_CORE} nor {V3_PERIPHERY}.")
+
+
+@cache
+def uniswap_v2(name: str) -> Artifact:
+    """A published artifact of Uniswap v2 core, by contract name."""
+    content = json.loads((package(V2_CORE) / "build" / f"{name}.json").read_text())
+    return Artifact(bytes.fromhex(content["evm"]["bytecode"]["object"]), _constructor(content["abi"]))
+
+
+@cache
+def staking_rewards(changed: Path | None = None) -> Artifact:
+    """Synthetix's StakingRewards, compiled from its published source with the compiler its pragma names.
+
+    Constructor: owner, rewardsDistribution, rewardsToken, stakingToken. changed: a contract of ours that inherits it.
+    """
+    contracts, zeppelin = package(SYNTHETIX) / "contracts", package(ZEPPELIN_OLD) / "contracts"
+    sources = {"StakingRewards.sol": (contracts / "StakingRewards.sol").read_text()}
+    for name in ("RewardsDistributionRecipient", "Pausable", "Owned", "interfaces/IStakingRewards"):
+        sources[f"{name}.sol"] = (contracts / f"{name}.sol").read_text()
+    for path in sorted(zeppelin.rglob("*.sol")):
+        sources[f"openzeppelin-solidity-2.3.0/contracts/{path.relative_to(zeppelin)}"] = path.read_text()
+    if changed is not None:
+        sources[changed.name] = changed.read_text()
+    return _compiled(SOLC_SYNTHETIX, sources, "istanbul")["StakingRewards" if changed is None else changed.stem]
+
+
+@cache
+def liquidity_staker() -> Artifact:
+    """Uniswap's published StakingRewards, with a duration that no log tells.
+
+    Constructor: rewardsDistribution, rewardsToken, stakingToken.
+    """
+    content = json.loads((package(LIQUIDITY_STAKER) / "build" / "StakingRewards.json").read_text())
+    return Artifact(bytes.fromhex(content["bytecode"].removeprefix("0x")), _constructor(content["abi"]))
 
 
 @cache

@@ -59,6 +59,7 @@ class Stage:
 
     node: Node
     rng: Random
+    side: Random  # of the pairs and the staking, so that the rest of the story does not hang on them
     accounts: list[str]
     tokens: dict[str, str] = field(default_factory=dict)
     pools: dict[str, Pool] = field(default_factory=dict)
@@ -90,6 +91,11 @@ class Stage:
     def farmers(self) -> list[str]:
         return self.accounts[29:37]
 
+    @property
+    def pairs_provider(self) -> str:
+        """Nobody else, since what positions collect is read from balances."""
+        return self.accounts[37]
+
     def venue(self, pool: str) -> Uniswap:
         """The exchange a pool belongs to."""
         return self.fork if pool in FORK_PLANS else self.dex
@@ -111,7 +117,7 @@ class Stage:
 
 def set_stage(node: Node) -> Stage:
     """Deploys everything, creates the pools, and hands out tokens and allowances."""
-    stage = Stage(node, Random(SEED), node.accounts())
+    stage = Stage(node, Random(SEED), Random(SEED + 1), node.accounts())
     stage.usd = {"usdc": 1.0, "weth": 2790.0, "wbtc": 95_000.0, "farm": 6.2, "nope": 1.0, "junk": 1.0}
     stage.usd |= {"evil": 0.5, "old": 1500.0, "dlp": 100.0}
     place_multicall(node)

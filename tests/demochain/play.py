@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.demochain import farming, schedule, trading
+from tests.demochain import farming, feed, pairs, schedule, staking, trading
 from tests.demochain.cast import ALL_PLANS, DECIMALS, Stage
 from tests.demochain.node import GENESIS, calldata
 from tests.demochain.oracle import BALANCE, farm_state, farm_totals, initialised_ticks, pool_state
 from tests.demochain.positions import Book, Leaving, Position, aligned, grow, leave, open_position, settle, tick_at
-from tests.demochain.recorder import Calls, ask_state
+from tests.demochain.recorder import Calls, ask_feed, ask_pairs, ask_state
 from tests.demochain.schedule import DAYS, FALLOW_DAY, QUIET_DAY, Switch
 from tests.demochain.steps import count_steps
 
@@ -27,6 +27,9 @@ class Play:
     stage: Stage
     book: Book
     calls: Calls
+    pairs: pairs.Pairs
+    staking: str
+    feed: feed.Feed
     prices: trading.Prices = field(default_factory=trading.Prices)
     ticks: dict[str, frozenset[int]] = field(default_factory=dict)
     tick: dict[str, int] = field(default_factory=dict)  # slot0.tick of each pool after the last block
@@ -40,9 +43,9 @@ class Play:
     farm_blocks: list[list[int]] = field(default_factory=list)
 
 
-def start(stage: Stage, book: Book, calls: Calls) -> Play:
+def start(stage: Stage, book: Book, calls: Calls, venues: tuple[pairs.Pairs, str, feed.Feed]) -> Play:
     """Reads where every pool stands before the first swap."""
-    play = Play(stage, book, calls)
+    play = Play(stage, book, calls, *venues)
     play.prices.read(stage)
     for name, pool in stage.pools.items():
         play.tick[name] = stage.node.call(pool.address, "slot0()->(uint160,int24)")[1]
@@ -72,9 +75,23 @@ def _block(play: Play, day: int, place: tuple[int, int], time: int) -> int:
     if play.stage.rng.random() < 0.15:
         farming.chatter(play.stage)
     swept = _sweep(play, day, index)
+    if day != QUIET_DAY:
+        pairs.trade_pairs(play.stage, play.pairs, day, index)
+    staking.stake_a_little(play.stage, play.staking, day, index)
+    feed.tell(play.stage, play.feed, day, index)
     block = play.stage.node.mine(time)
+    _beside(play, day, index, block)
     _after(play, day, block, swept)
     return block
+
+
+def _beside(play: Play, day: int, index: int, block: int) -> None:
+    """What the feed shows, and what an indexer may ask of it and of the switch of the pairs."""
+    play.feed.look(play.stage, block)
+    if (day, index) == feed.CONFIRMED:
+        ask_feed(play.calls, play.feed, block)
+    if index == pairs.SWITCH_AT and day in (pairs.SWITCHED_ON, pairs.SWITCHED_OFF):
+        play.pairs.switched.append(block)
 
 
 def _liquidity(play: Play, day: int, index: int) -> None:
@@ -236,9 +253,14 @@ def _count(play: Play, block: int) -> None:
 def _close_day(play: Play, day: int, blocks: tuple[int, int]) -> None:
     stage = play.stage
     ask_state(stage, play.calls, blocks[1])
+    ask_pairs(play.calls, play.pairs, blocks[1])
     pools = {}
     for name in stage.pools:
         pools[name] = pool_state(stage, play.book, name) | {"swaps": play.swaps[name], "steps": play.steps[name]}
     started = GENESIS + (day - 1) * schedule.DAY
     entry = {"day": day, "start": started, "first_block": blocks[0], "last_block": blocks[1]}
-    play.days.append(entry | {"pools": pools, "farm": farm_state(stage)})
+    beside = {
+        "pairs": pairs.pairs_state(stage, play.pairs),
+        "staking": staking.staking_state(stage, play.staking),
+    }
+    play.days.append(entry | {"pools": pools, "farm": farm_state(stage)} | beside)

@@ -10,7 +10,9 @@ from typing import Any
 from tests.demochain.cast import Stage
 from tests.demochain.deploy import MULTICALL3
 from tests.demochain.farming import STAKES
+from tests.demochain.feed import Feed
 from tests.demochain.node import CHAIN_ID, Reverted, calldata
+from tests.demochain.pairs import Pairs
 
 METADATA = ("symbol()", "name()", "decimals()")
 IMMUTABLES = ("factory()", "token0()", "token1()", "fee()", "tickSpacing()")
@@ -55,6 +57,24 @@ def ask_facts(stage: Stage, calls: Calls) -> None:
     for signature in ("sushi()", "sushiPerBlock()", "bonusEndBlock()", "startBlock()", "devaddr()"):
         calls.ask(stage.farm.chef, calldata(signature), stage.created[stage.farm.chef])
     ask_state(stage, calls, stage.created[stage.farm.chef])
+
+
+def ask_pairs(calls: Calls, pairs: Pairs, block: int) -> None:
+    """What the pairs are, and their reserves after a block."""
+    for name, pair in pairs.at.items():
+        for signature in ("factory()", "token0()", "token1()", "symbol()", "name()", "decimals()", "getReserves()"):
+            calls.ask(pair, calldata(signature), block)
+        for one, other in (pairs.tokens[name], pairs.tokens[name][::-1]):
+            calls.ask(pairs.factory, calldata("getPair(address,address)", one, other), block)
+
+
+def ask_feed(calls: Calls, feed: Feed, block: int) -> None:
+    """Where the proxy points after a block."""
+    for signature in ("phaseId()", "aggregator()", "decimals()"):
+        calls.ask(feed.proxy, calldata(signature), block)
+    for phase, aggregator in enumerate(feed.aggregators, 1):
+        calls.ask(feed.proxy, calldata("phaseAggregators(uint16)", phase), block)
+        calls.ask(aggregator, calldata("decimals()"), block)
 
 
 def ask_state(stage: Stage, calls: Calls, block: int) -> None:

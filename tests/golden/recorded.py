@@ -42,11 +42,16 @@ def state() -> dict[str, Any]:
 
 
 @cache
+def block_times() -> list[int]:
+    """UTC seconds of every block."""
+    return [int(time, 16) for time in _read("chain.json.gz")["blocks"]["timestamp"]]
+
+
+@cache
 def logs() -> list[Log]:
     """All logs of the chain, in chain order."""
-    chain = _read("chain.json.gz")
+    chain, times = _read("chain.json.gz"), block_times()
     of_receipt, hashes = chain["receipts"][0], chain["receipts"][1]
-    times = [int(time, 16) for time in chain["blocks"]["timestamp"]]
     found: list[Log] = []
     for receipt, address, topics, data in zip(*chain["logs"], strict=True):
         block = of_receipt[receipt]

@@ -31,6 +31,9 @@ ADDRESSES: dict[str, str] = STATE["contracts"]["pools"]
 NAMES = {address: name for name, address in ADDRESSES.items()}
 BY_PLACE = {(log.block, log.index): log for log in logs()}
 FORK = "fork_usdc_weth_3000"
+PAIR_SWAP = "0xd78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822"
+REWARD_ADDED = "0xde88a922e0d3b88b24e9623efeb464919c6bf9f66857a65e2bfcf2ce87a9433d"
+REWARD_PAID = "0xe2403640ba68fed3a2f88b7557551d1993f84b99bb10ff833f0cf8db0c5e0486"
 FLOWS = """
     SELECT block_number, block_time, log_index, '0x' || encode(tx_hash, 'hex') AS transaction,
         '0x' || encode(contract, 'hex') AS contract, '0x' || encode(token, 'hex') AS token,
@@ -42,9 +45,16 @@ Sums = Counter[tuple[int, str, int]]  # raw units by day, pool and token number
 
 
 @pytest.fixture(scope="module")
-def flows(demo_url: str) -> list[Flow]:
+def every(demo_url: str) -> list[Flow]:
     """Every flow of the ledger."""
     return ask(demo_url, FLOWS)
+
+
+@pytest.fixture(scope="module")
+def flows(every: list[Flow]) -> list[Flow]:
+    """Those of the pools and the chef; the pairs and the staking have tests of their own."""
+    others = ("demo_pairs.demo", "demo_farm.demo.staking")
+    return [flow for flow in every if flow["deployment"] not in others]
 
 
 def fees(flows: list[Flow], side: str) -> Sums:
@@ -219,8 +229,8 @@ def test_the_forks_pool_is_the_farms_and_no_other_is(flows: list[Flow]) -> None:
     assert owners == {(name, "demo_farm" if name == FORK else "demo_dex") for name in POOLS}
 
 
-def test_every_flow_is_in_the_log_it_names(flows: list[Flow]) -> None:
-    for flow in flows:
+def test_every_flow_is_in_the_log_it_names(every: list[Flow]) -> None:
+    for flow in every:
         log = BY_PLACE[flow["block_number"], flow["log_index"]]
         assert (log.transaction, log.address, log.day) == (
             flow["transaction"],
@@ -236,6 +246,11 @@ def wanted(log: Log) -> bool:
         return log.topics[0] in (SWAP, FLASH, SWEEP)
     to_chef = [TRANSFER, f"0x{0:064x}", f"0x{int(contracts['chef'], 16):064x}"]
     is_mint = log.address == contracts["farm_token"] and log.topics == to_chef
+    if log.address in contracts["pairs"].values():
+        paid = [TRANSFER, f"0x{0:064x}", f"0x{int(contracts['treasury'], 16):064x}"]
+        return log.topics[0] == PAIR_SWAP or log.topics == paid
+    if log.address == contracts["staking"]:
+        return log.topics[0] in (REWARD_ADDED, REWARD_PAID)
     return is_mint or (log.address == contracts["harvester"] and log.topics[0] == HARVEST)
 
 
@@ -243,16 +258,18 @@ def pays_nothing(log: Log) -> bool:
     """Whether a wanted log moves less than one raw unit of what counts."""
     if log.topics[0] == TRANSFER:
         return log.words[0] == 0
+    if log.topics[0] == PAIR_SWAP:
+        return all(word * 3000 < 10**6 for word in log.words[:2])
     tier = POOLS[NAMES[log.address]]["fee"]
     return log.topics[0] == SWAP and all(word * tier < 10**6 for word in log.words[:2] if word < 2**255)
 
 
-def test_nothing_of_the_noise_is_booked_and_no_fee_is_left_out(flows: list[Flow]) -> None:
+def test_nothing_of_the_noise_is_booked_and_no_fee_is_left_out(every: list[Flow]) -> None:
     """Not booked: transfers, approvals, deposits, positions' events, the developers' mints, switches, creations.
 
     A swap whose fee rounds to nothing has no flow, nor has a second mint in a block, of nothing.
     """
-    booked = {(flow["block_number"], flow["log_index"]) for flow in flows}
+    booked = {(flow["block_number"], flow["log_index"]) for flow in every}
     known = {place for place, log in BY_PLACE.items() if wanted(log)}
     assert booked <= known
     assert all(pays_nothing(BY_PLACE[place]) for place in known - booked)

@@ -16,7 +16,7 @@ NAMED: dict[str, str] = state()["contracts"]["tokens"]
 @pytest.fixture(scope="module")
 def tokens(demo_url: str) -> dict[str, dict[str, Any]]:
     """Rows of the table token by the name that the demo's makers gave them."""
-    names = {address: name for name, address in NAMED.items()}
+    names = {address: name for name, address in (*NAMED.items(), *state()["contracts"]["pairs"].items())}
     found = ask(demo_url, "SELECT '0x' || encode(token, 'hex') AS address, * FROM token")
     return {names[row["address"]]: row for row in found}
 
@@ -45,5 +45,5 @@ def test_decimals_are_the_contracts_own(tokens: dict[str, dict[str, Any]], name:
 
 
 def test_only_tokens_that_flowed_are_known(tokens: dict[str, dict[str, Any]]) -> None:
-    """The farm's LP token is staked and never paid as a fee or emitted."""
-    assert set(tokens) == set(NAMED) - {"dlp"}
+    """The farm's LP token is staked and never paid as a fee or emitted; the pairs' own shares are paid to the treasury."""
+    assert set(tokens) == set(NAMED) - {"dlp"} | set(state()["contracts"]["pairs"])

@@ -9,8 +9,11 @@ from typing import Any
 
 from indexer import app, demo
 from indexer.demo.run import MULTICALL3
+from indexer.families import uniswap_v3
+from indexer.families.uniswap_v3 import UniswapV3
 from indexer.ledger.connect import Database
 from indexer.ledger.sql import texts
+from indexer.reclassify import Reclassified, reclassify
 from indexer.settings import Settings, load_settings
 
 FOLDER = Path(demo.__file__).parent
@@ -40,6 +43,7 @@ def settings(rpc: str | Sequence[str], **changes: Any) -> Settings:
         "manifests": [str(FOLDER / "protocols")],
         "tokens": [str(FOLDER / "tokens.toml")],
         "start": 0,
+        "archive": "none",
         "chains": {"demo": CHAIN | {"rpc": [{"url": url, "timeout_s": 10} for url in endpoints]}},
     }
     return load_settings(None, plain | changes)
@@ -60,6 +64,17 @@ async def index(database: Database, rpc: str | Sequence[str], **changes: Any) ->
     chosen, run = settings(rpc, **changes), app.Run()
     await app.up(chosen, app.catalogue(chosen), database, run, once=True, on_close=lambda: None)
     return run
+
+
+async def redo(database: Database, archive: str, *protocols: str, rpc: str | None = None, **how: bool) -> Reclassified:
+    """Flows made again from an archive: without an endpoint unless one is given. how: fetch, everything."""
+    chosen = settings(() if rpc is None else rpc, archive=archive)
+    return await reclassify(chosen, app.catalogue(chosen), database, app.Run(), protocols, **how)
+
+
+def change_rule() -> None:
+    """From now on, in this process, a swap's fee is half of what it was, as a new version of the family has it."""
+    uniswap_v3.PPM, UniswapV3.version = 2 * 10**6, 99  # type: ignore[misc]
 
 
 async def outcome(database: Database) -> dict[str, list[tuple[Any, ...]]]:

@@ -57,15 +57,28 @@ class DemoChain(Node):
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """First and last block of every eth_getLogs asked for, but for those about parameters only."""
+        """First and last block of every eth_getLogs for flows: not about parameters only, nor all logs of a block."""
         asked = [params[0] for method, params in self.asked if method == "eth_getLogs"]
-        return [(int(one["fromBlock"], 16), int(one["toBlock"], 16)) for one in asked if not _parameters_only(one)]
+        return [
+            (int(one["fromBlock"], 16), int(one["toBlock"], 16))
+            for one in asked
+            if "topics" in one and not _parameters_only(one)
+        ]
+
+
+# SetFeeProtocol; StakingRewards' RewardAdded, RewardsDurationUpdated, Staked and Withdrawn.
+_PARAMETERS = {
+    "0x973d8d92bb299f4af6ce49b52a8adb85ae46b9f214c4c4fc06ac77401237b133",
+    "0xde88a922e0d3b88b24e9623efeb464919c6bf9f66857a65e2bfcf2ce87a9433d",
+    "0xfb46ca5a5e06d4540d6387b930a7c978bce0db5f449ec6b3f5d07c6e1d44f2d3",
+    "0x9e71bc8eea02a63969f509818f2dafb9254532904319f9dbda79b67bd34a5f3d",
+    "0x7084f5476618d8e60b11ef0d7d3f06914655adb8793e28ff7f018d4c76d505d5",
+}
 
 
 def _parameters_only(question: dict[str, Any]) -> bool:
-    """Whether a question asks for SetFeeProtocol and nothing else: the history of a fee switch, not flows."""
-    topics = question["topics"][0]
-    return topics == ["0x973d8d92bb299f4af6ce49b52a8adb85ae46b9f214c4c4fc06ac77401237b133"]
+    """Whether a question asks for what parameters follow from and nothing else: history, not flows."""
+    return set(question["topics"][0]) <= _PARAMETERS
 
 
 class Dice(deque[Reply]):

@@ -120,7 +120,9 @@ async def test_workers_at_once_share_the_blocks(
         "SELECT deployment, sum(last_block - first_block + 1) AS n FROM range_deployment GROUP BY 1 ORDER BY 1"
     )
     assert [(row["deployment"], int(row["n"])) for row in rows] == [
-        ("demo_dex.demo", 1209), ("demo_farm.demo.chef", 1208), ("demo_farm.demo.exchange", 1209),
+        ("demo_dex.demo", 1217), ("demo_farm.demo.chef", 1216), ("demo_farm.demo.exchange", 1217),
+        ("demo_farm.demo.staking", 1196), ("demo_feed.demo.weth_usd.p1", 1194), ("demo_feed.demo.weth_usd.p2", 502),
+        ("demo_pairs.demo", 1201),
     ]  # fmt: skip
 
 

@@ -17,4 +17,4 @@ def test_the_environment_does_not_reach_the_demo(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("INDEXER_PRICES__MIN_LIQUIDITY_USD", "7")
     (tmp_path / "indexer.toml").write_text('database = "postgresql://production"\n')
     settings = demo_settings({})
-    assert (settings.database, settings.to, settings.prices.min_liquidity_usd) == (None, None, 500_000)
+    assert (settings.database, settings.to, settings.prices.min_liquidity_usd) == (None, None, 10_000)

@@ -54,8 +54,8 @@ async def test_blocks_that_become_final_later_end_in_the_same_ledger(
 ) -> None:
     node.head = 500
     async with following(database, node) as task:
-        await shown(database, task, 10)
-        for head, days in ((501, 10), (540, 12), (900, 20), (1210, 28)):
+        await shown(database, task, 15)
+        for head, days in ((501, 15), (545, 18), (900, 30), (1218, 42)):
             node.head = head
             await shown(database, task, days)
         assert await outcome(database) == undisturbed
@@ -77,7 +77,7 @@ async def test_a_node_that_pauses_is_waited_for(
 
     monkeypatch.setattr(backfill, "read_range", failing)
     async with following(database, node) as task:
-        node.head = 1210
-        await shown(database, task, 28)
+        node.head = 1218
+        await shown(database, task, 42)
         assert len(failures) == 9
         assert await outcome(database) == undisturbed

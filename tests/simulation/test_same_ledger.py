@@ -21,6 +21,7 @@ from tests.simulation.conftest import plain_outcome
 from tests.simulation.demo import complaints, index, outcome
 from tests.simulation.node import DemoChain, recorded
 
+FEED = ["demo_feed.demo.weth_usd.p1", "demo_feed.demo.weth_usd.p2"]  # read along: WETH is a listed token
 FEW = 290  # three days and a half: enough for small ranges
 
 
@@ -65,7 +66,7 @@ async def test_the_size_of_ranges_does_not_matter(
     expected = await plain_outcome(server, template, to)
     sized(monkeypatch, blocks)
     await index(database, node.url, to=to)
-    assert {last - first + 1 for first, last in await ranges_of(database)} >= {min(blocks, to or 1208)}
+    assert {last - first + 1 for first, last in await ranges_of(database)} >= {min(blocks, to or 1201)}
     assert await outcome(database) == expected
     assert await complaints(database) == {}
 
@@ -98,7 +99,7 @@ async def test_reading_in_three_steps_asks_for_each_block_once(
 ) -> None:
     """The middle first, then all that comes after, then an earlier --from: only what is missing is fetched."""
     steps: list[dict[str, Any]] = [{"start": 400, "to": 700}, {"start": 400}, {"start": 100}, {"start": 0}]
-    bounds = [(400, 700), (701, 1210), (100, 399), (2, 99)]
+    bounds = [(400, 700), (701, 1218), (100, 399), (2, 99)]
     for step, (first, last) in zip(steps, bounds, strict=True):
         before = len(node.spans)
         await index(database, node.url, **step)
@@ -116,14 +117,19 @@ async def test_a_protocol_added_later_fetches_its_own_blocks_only(
 ) -> None:
     await index(database, node.url, protocols=["demo_dex"])
     rows = await database.fetch("SELECT DISTINCT deployment FROM range_deployment")
-    assert [row["deployment"] for row in rows] == ["demo_dex.demo"]
+    assert sorted(row["deployment"] for row in rows) == ["demo_dex.demo", *FEED]
     before = await ranges_of(database)
-    await index(database, node.url, protocols=["demo_dex", "demo_farm"])
+    await index(database, node.url, protocols=["demo_dex", "demo_farm", "demo_pairs"])
     rows = await database.fetch(
         "SELECT DISTINCT deployment FROM range_deployment WHERE range_id > (SELECT max(range_id) FROM "
         "range_deployment WHERE deployment = 'demo_dex.demo') ORDER BY 1"
     )
-    assert [row["deployment"] for row in rows] == ["demo_farm.demo.chef", "demo_farm.demo.exchange"]
+    assert [row["deployment"] for row in rows] == [
+        "demo_farm.demo.chef",
+        "demo_farm.demo.exchange",
+        "demo_farm.demo.staking",
+        "demo_pairs.demo",
+    ]
     assert len(await ranges_of(database)) > len(before)
     assert await outcome(database) == undisturbed
 

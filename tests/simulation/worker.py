@@ -1,7 +1,8 @@
 """Workers for crash tests: one process that has everything imported and forks a worker for each line it is told.
 
 A line is a JSON object: database, rpc, blocks (of a range), lease_s, die (number of the point at which the worker kills
-itself with SIGKILL, 0 for never), from. The answer is a line too: status as of waitpid, points passed.
+itself with SIGKILL, 0 for never), from, and if wanted archive (its place), changed (by another rule) and redo (what is
+held is made again, without the node). The answer is a line too: status as of waitpid, points passed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from indexer.chain.fetch import Fetcher
 from indexer.chain.rpc import Endpoint
 from indexer.ledger import ranges
 from indexer.work import backfill
-from tests.simulation.demo import index, opened
+from tests.simulation.demo import change_rule, index, opened, redo
 
 STATEMENTS = ("execute", "executemany", "fetch", "fetchval", "fetchrow", "copy_to_table")
 
@@ -63,7 +64,12 @@ def instrument(told: dict[str, Any]) -> Points:
 
 async def work(told: dict[str, Any]) -> None:
     async with opened(told["database"]) as database:
-        await index(database, told["rpc"], start=told["from"])
+        if told.get("changed"):
+            change_rule()
+        if told.get("redo"):
+            await redo(database, told["archive"])
+        else:
+            await index(database, told["rpc"], start=told["from"], archive=told.get("archive", "none"))
 
 
 def child(told: dict[str, Any], report: int) -> None:
