@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
+import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,6 +21,11 @@ from indexer.ledger.migrate import migrate
 # Machines that run these tests are shared and slow at times: a deadline would fail what is right.
 settings.register_profile("indexer", deadline=None, print_blob=True)
 settings.load_profile("indexer")
+
+# No test touches the data folder of whoever runs it.
+_HOME = tempfile.mkdtemp(prefix="indexer-home-")
+os.environ["XDG_DATA_HOME"] = _HOME
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 
 SHARED = Path(__file__).parents[2] / "shared"  # recordings and fake nodes; tests that need them skip without
 _NUMBERS = itertools.count()

@@ -95,7 +95,7 @@ def test_the_first_command_ends_in_the_table_that_is_shown_and_a_command_that_wo
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < PATIENCE
     shown = figures(README.read_text())
-    assert {"demo_dex", "demo_farm"} <= set(shown)
+    assert {"demo_dex", "demo_farm", "demo_pairs"} <= set(shown)
     assert figures(done.stderr) == shown
     (follow_up,) = [line.strip() for line in done.stderr.splitlines() if line.strip().startswith("indexer sql")]
     program, *words = shlex.split(follow_up)
@@ -103,7 +103,7 @@ def test_the_first_command_ends_in_the_table_that_is_shown_and_a_command_that_wo
     asked = indexer(*words, folder=tmp_path, XDG_DATA_HOME=home)
     assert asked.returncode == 0, asked.stderr
     assert asked.stdout.count("demo_farm") == 14
-    assert "(28 rows)" in asked.stdout
+    assert "(42 rows)" in asked.stdout
 
 
 def test_the_follow_up_command_knows_the_data_folder_that_was_given(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_follow_up_command_knows_the_data_folder_that_was_given(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     (follow_up,) = [line.strip() for line in done.stderr.splitlines() if line.strip().startswith("indexer sql")]
     asked = indexer(*shlex.split(follow_up)[1:], folder=tmp_path, XDG_DATA_HOME=str(tmp_path / "nowhere"))
-    assert "(28 rows)" in asked.stdout, follow_up
+    assert "(42 rows)" in asked.stdout, follow_up
 
 
 @pytest.mark.parametrize("block", blocks(README, "sql"), ids=lambda block: block.heading)
