@@ -6,20 +6,15 @@ import asyncio
 import itertools
 import logging
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import msgspec
-from eth_typing import URI
 from pydantic import SecretStr
-from web3.providers.async_base import AsyncJSONBaseProvider
-from web3.providers.rpc import AsyncHTTPProvider
-from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 
 from indexer.chain import meter
 from indexer.chain.address import NodeAddress
@@ -28,10 +23,6 @@ from indexer.errors import EndpointBusy, EndpointFailed, EndpointLied, IndexerEr
 
 MAX_QUANTITY = 2**63 - 1  # what Postgres's bigint and NumPy's int64 hold
 UNBATCHED = (400, 405, 413, 415, 501)  # HTTP statuses without a JSON body that a batch may meet, a single call not
-
-# web3 imports py_ecc, which raises Python's recursion limit to 100,000: a node's answer of "[[[[..." would then
-# overflow the C stack of every JSON decoder and kill the process.
-sys.setrecursionlimit(min(sys.getrecursionlimit(), 3000))
 
 # These write whole URLs, and so API keys, at DEBUG or INFO.
 for _name in ("web3", "aiohttp.access", "aiohttp.client"):
@@ -62,12 +53,19 @@ class _Reply(msgspec.Struct):
     body: bytearray
 
 
+class _Request(msgspec.Struct):
+    method: str
+    params: Sequence[object]
+    id: int
+    jsonrpc: str = "2.0"
+
+
 _ONE = msgspec.json.Decoder(_Envelope)
 _MANY = msgspec.json.Decoder(list[_Envelope] | _Envelope)
 
 
-class Endpoint(AsyncHTTPProvider):
-    """A node's URL; also a web3 provider, so that `AsyncWeb3(endpoint)` shares its session and counters.
+class Endpoint:
+    """A node's URL, with its connections and counters.
 
     timeout_s: seconds for a whole answer; max_bytes: most octets of an answer, decompressed. Shown only as
     scheme://host[:port]. Raises BadInput for a URL that is not http(s).
@@ -81,13 +79,9 @@ class Endpoint(AsyncHTTPProvider):
         max_bytes: int = 200_000_000,
         headers: Mapping[str, SecretStr] | None = None,
     ) -> None:
-        # Not the parent's __init__: it would start web3's own session manager with its thread pool.
-        AsyncJSONBaseProvider.__init__(self)
-        self.exception_retry_configuration = cast("Any", None)
-        self.request_counter = itertools.count(1)  # some servers echo id 0 as null
+        self._ids = itertools.count(1)  # some servers echo id 0 as null
         self._address = NodeAddress(url, headers)
         self.name, self.fingerprint = self._address.name, self._address.fingerprint
-        self.endpoint_uri = URI(self.name)
         self.requests: Counter[str] = Counter()
         self.http, self.bytes_in = 0, 0
         self._timeout_s, self._max_bytes = timeout_s, max_bytes
@@ -103,8 +97,8 @@ class Endpoint(AsyncHTTPProvider):
 
         Raises what refusals.translate says, EndpointBusy, EndpointUnusable, EndpointFailed, TooMuch (eth_getLogs).
         """
-        request = self.form_request(RPCEndpoint(method), params)
-        reply = await self._post(self.encode_rpc_dict(request), [method])
+        request = self._request(method, params)
+        reply = await self._post(msgspec.json.encode(request), [method])
         try:
             envelope = _ONE.decode(reply.body)
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -119,8 +113,8 @@ class Endpoint(AsyncHTTPProvider):
 
         Raises BatchRefused where the endpoint refuses the batch as such, and like `call` where nothing of it came.
         """
-        formed = [self.form_request(RPCEndpoint(method), params) for method, params in requests]
-        reply = await self._post(self.encode_batch_request_dicts(formed), [method for method, _ in requests])
+        formed = [self._request(method, params) for method, params in requests]
+        reply = await self._post(msgspec.json.encode(formed), [method for method, _ in requests])
         try:
             envelopes = _MANY.decode(reply.body)
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -130,29 +124,14 @@ class Endpoint(AsyncHTTPProvider):
             raise self._whole_batch(envelopes, reply)
         return self._match(formed, envelopes, reply)
 
-    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """What web3 asks of a provider; an error is raised as by `call`, never returned."""
-        result = await self.call(method, params)
-        return {"jsonrpc": "2.0", "id": 1, "result": msgspec.json.decode(result)}
-
-    async def make_batch_request(self, batch_requests: list[tuple[RPCEndpoint, Any]]) -> list[RPCResponse]:
-        """What web3 asks of a provider for batches; the first item in error is raised."""
-        answers = await self.batch(batch_requests)
-        for answer in answers:
-            if isinstance(answer, IndexerError):
-                raise answer
-        results = [msgspec.json.decode(answer) for answer in answers if isinstance(answer, bytes)]
-        return [{"jsonrpc": "2.0", "id": n, "result": result} for n, result in enumerate(results)]
-
     async def close(self) -> None:
         """Close the connections of the running event loop; a later call opens new ones."""
         session = self._sessions.pop(asyncio.get_running_loop(), None)
         if session is not None:
             await session.close()
 
-    async def disconnect(self) -> None:
-        """web3's name for close."""
-        await self.close()
+    def _request(self, method: str, params: Sequence[object]) -> _Request:
+        return _Request(method, params, next(self._ids))
 
     def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -195,25 +174,25 @@ class Endpoint(AsyncHTTPProvider):
         sentence = f"{self.name}: the answer to {method} is over {self._max_bytes} octets; ask for less."
         return TooMuch(sentence) if method == "eth_getLogs" else EndpointFailed(sentence)
 
-    def _read(self, request: RPCRequest, envelope: _Envelope, reply: _Reply) -> bytes | IndexerError:
-        method = request["method"]
+    def _read(self, request: _Request, envelope: _Envelope, reply: _Reply) -> bytes | IndexerError:
+        method = request.method
         if envelope.error is not None:
             return self._refusal(method, envelope.error, reply)
         result = bytes(envelope.result)  # the one copy of what may be a large answer
         if reply.status != 200 or not result:
             return self._unreadable(method, reply)
-        if bytes(envelope.id) != str(request["id"]).encode():
+        if bytes(envelope.id) != str(request.id).encode():
             return EndpointFailed(f"{self.name}: the answer to {method} bears another request's id; try again.")
         return result
 
     def _match(
-        self, formed: Sequence[RPCRequest], envelopes: list[_Envelope], reply: _Reply
+        self, formed: Sequence[_Request], envelopes: list[_Envelope], reply: _Reply
     ) -> list[bytes | IndexerError]:
         found = Counter(bytes(envelope.id) for envelope in envelopes)
         by_id = {bytes(envelope.id): envelope for envelope in envelopes}
         answers: list[bytes | IndexerError] = []
         for request in formed:
-            key, method = str(request["id"]).encode(), request["method"]
+            key, method = str(request.id).encode(), request.method
             if found[key] == 1:
                 answers.append(self._read(request, by_id[key], reply))
             else:

@@ -80,6 +80,7 @@ async def check_endpoint(pool: Endpoints, wish: Wish) -> AsyncIterator[Finding]:
         yield faulted(subject, about, error)
         return
     for about, look in (
+        ("software", _software),
         ("log limits", _limits),
         ("from, to", _settle),
         ("old logs", _old_logs),
@@ -103,6 +104,16 @@ async def _head(pool: Endpoints, subject: str, final: Header) -> Finding:
     if not tagged:
         says += f"; it knows no `finalized` tag, so what is {pool.chain.confirmations} blocks deep counts as final"
     return Finding(subject, "final head", State.NOTE if late or not tagged else State.OK, says)
+
+
+async def _software(pool: Endpoints, _: Wish, __: Header) -> Told:
+    """What the node says it runs; many providers do not tell."""
+    from indexer.chain.web3_provider import web3  # takes longer to import than all that a run needs
+
+    try:
+        return State.OK, await web3(pool.endpoints[0]).client_version, 0
+    except (IndexerError, TypeError):
+        return State.OK, "", 0
 
 
 async def _limits(pool: Endpoints, _: Wish, final: Header) -> Told:

@@ -63,7 +63,11 @@ def _watch(process: subprocess.Popen[bytes]) -> tuple[resource.struct_rusage, in
 
 def python(command: Sequence[str], folder: Path, **streams: object) -> subprocess.Popen[bytes]:
     """Starts a fresh Python on this checkout's packages, with no settings of the user's, in a folder."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("INDEXER_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("INDEXER_", "PYTHONDONTWRITE"))
+    }
     environment: Mapping[str, str] = {**kept, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, *command], cwd=folder, env=environment, **streams)  # type: ignore[call-overload,no-any-return]
 

@@ -15,14 +15,16 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hexbytes import HexBytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from web3 import AsyncWeb3
+from web3.datastructures import AttributeDict
 from web3.types import RPCEndpoint
 
 from indexer.chain.refusals import HistoryMissing, RangeTooWide, Reverted
 from indexer.chain.rpc import BatchRefused, Endpoint, quantity
+from indexer.chain.web3_provider import Web3Provider, web3
 from indexer.errors import BadInput, EndpointBusy, EndpointFailed, EndpointLied, EndpointUnusable, IndexerError, TooMuch
 from tests.fakes.node import Blocks, Fault, Node, Reply, error_reply
 
@@ -163,8 +165,7 @@ async def test_a_redirect_is_never_followed_with_a_key() -> None:
 
 def test_no_request_has_id_zero() -> None:
     """Some servers answer id 0 with id null."""
-    endpoint = Endpoint(SecretStr("http://127.0.0.1:1"))
-    assert endpoint.form_request(RPCEndpoint("eth_chainId"), [])["id"] == 1
+    assert Endpoint(SecretStr("http://127.0.0.1:1"))._request("eth_chainId", []).id == 1
 
 
 async def test_no_answer_in_time_is_a_failure() -> None:
@@ -254,11 +255,11 @@ async def test_web3_works_over_the_same_connection_and_counters() -> None:
         return "0x2a" if method == "eth_call" else blocks(method, params)
 
     async with serving(answer) as (node, endpoint):
-        web3: AsyncWeb3[Any] = AsyncWeb3(endpoint)
-        assert await web3.eth.chain_id == 1
-        assert (await web3.eth.get_block("finalized"))["number"] == 90
+        client = web3(endpoint)
+        assert await client.eth.chain_id == 1
+        assert (await client.eth.get_block("finalized"))["number"] == 90
         call: Any = {"to": "0x" + "11" * 20, "data": "0x"}
-        assert await web3.eth.call(call, 90) == b"\x2a"
+        assert await client.eth.call(call, 90) == b"\x2a"
         assert node.connections == 1
         assert endpoint.requests["eth_getBlockByNumber"] == endpoint.requests["eth_call"] == 1
         assert endpoint.requests.total() == endpoint.http == node.http  # web3 itself asks eth_chainId more than once
@@ -266,10 +267,10 @@ async def test_web3_works_over_the_same_connection_and_counters() -> None:
 
 async def test_web3_batches_work_too() -> None:
     async with serving(Blocks(lambda number: number, head=9)) as (node, endpoint):
-        web3: AsyncWeb3[Any] = AsyncWeb3(endpoint)
-        async with web3.batch_requests() as batch:
-            batch.add(web3.eth.get_block(3))
-            batch.add(web3.eth.get_block(4))
+        client = web3(endpoint)
+        async with client.batch_requests() as batch:
+            batch.add(client.eth.get_block(3))
+            batch.add(client.eth.get_block(4))
             found: Any = await batch.async_execute()
         assert [block["number"] for block in found] == [3, 4]
         assert node.http == 1
@@ -279,7 +280,20 @@ async def test_web3_meets_our_errors() -> None:
     async with serving() as (node, endpoint):
         node.script.append(error_reply(413, -32614, "eth_getLogs is limited to a 5 range"))
         with pytest.raises(RangeTooWide):
-            await AsyncWeb3(endpoint).eth.get_logs({"fromBlock": 1, "toBlock": 9})
+            await web3(endpoint).eth.get_logs({"fromBlock": 1, "toBlock": 9})
+
+
+async def test_web3s_own_types_reach_the_node_as_json() -> None:
+    async with serving(echo) as (node, endpoint):
+        await Web3Provider(endpoint).make_request(RPCEndpoint("eth_x"), [HexBytes("0x01"), AttributeDict({"a": 1})])
+        assert node.asked == [("eth_x", ["0x01", {"a": 1}])]
+
+
+async def test_a_run_needs_no_web3() -> None:
+    """Its import would more than double the time that a command takes to start."""
+    asked = "import sys, indexer.app, indexer.cli; sys.exit('web3' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", asked)
+    assert await process.wait() == 0
 
 
 def test_deeply_nested_json_cannot_overflow_the_stack() -> None:
@@ -380,7 +394,7 @@ async def test_no_key_reaches_logs_exceptions_or_repr(caplog: pytest.LogCaptureF
         for url in urls:
             headers = {"X-Key": SecretStr("Bearer CANARY0HEADER")}
             endpoint = Endpoint(SecretStr(url), timeout_s=1, max_bytes=200_000, headers=headers)
-            shown += [repr(endpoint), str(endpoint), repr(vars(endpoint)), f"{endpoint.endpoint_uri}"]
+            shown += [repr(endpoint), str(endpoint), repr(vars(endpoint))]
             for reply in every_failure() if url == urls[0] else [Reply()]:
                 node.script.extend([reply] * 3)
                 shown += await failures(endpoint)
@@ -398,7 +412,7 @@ async def failures(endpoint: Endpoint) -> list[str]:
     for attempt in (
         endpoint.call("eth_getLogs", []),
         endpoint.batch([("eth_getLogs", []), ("eth_chainId", [])]),
-        AsyncWeb3(endpoint).eth.get_block("latest"),
+        web3(endpoint).eth.get_block("latest"),
     ):
         try:
             await attempt
