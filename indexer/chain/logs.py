@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from indexer.chain import template
+from indexer.chain.template import Columns
 from indexer.decode.columns import Raw
 from indexer.errors import EndpointFailed, EndpointLied
 from indexer.model import Ints, Octets, Span, Where
@@ -58,8 +60,8 @@ def parse(body: bytes, asked: Span) -> Answer:
     another fork in the same block, or taken back (`removed`), or if their times contradict their order.
     """
     try:
-        logs = _DECODER.decode(body)
-        return _answer(logs, asked, len(body))
+        quick = _quick(body, asked)
+        return _answer(_DECODER.decode(body), asked, len(body)) if quick is None else quick
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise EndpointFailed(f"eth_getLogs {asked.first}-{asked.last}: the answer is malformed ({error}).") from None
 
@@ -100,6 +102,90 @@ def take(raw: Raw, rows: Ints) -> Raw:
         return Raw(where, topics, octets[rows].tobytes(), offsets)
     spans = zip(raw.offsets[rows].tolist(), raw.offsets[1:][rows].tolist(), strict=True)
     return Raw(where, topics, b"".join(raw.blob[start:stop] for start, stop in spans), offsets)
+
+
+def _quick(body: bytes, asked: Span) -> Answer | None:
+    """The answer where it is printed as nodes print, and in order; else None, and it is read as any JSON."""
+    try:
+        columns = template.read(body)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    return None if columns is None else _from_columns(columns, asked, len(body))
+
+
+def _from_columns(columns: list[Columns], asked: Span, octets: int) -> Answer | None:
+    rows = np.concatenate([one.rows for one in columns])
+    count = len(rows)
+    block, index, time = (np.empty(count, np.int64) for _ in range(3))
+    address, tx_hash, block_hash = (np.empty((count, width), np.uint8) for width in (20, 32, 64))
+    for one in columns:
+        block[one.rows], index[one.rows] = one.block, one.index
+        time[one.rows] = NO_TIME if one.time is None else np.where(one.time == 0, NO_TIME, one.time)
+        address[one.rows], tx_hash[one.rows], block_hash[one.rows] = one.address, one.tx_hash, one.block_hash
+    if not _sound(block, index, time, block_hash, asked):
+        return None
+    groups = {}
+    for key, parts in _by_event(columns).items():
+        mine = np.concatenate([part.rows for part in parts])
+        order = np.argsort(mine) if len(parts) > 1 else np.arange(len(mine))
+        mine = mine[order]
+        emitters, emitter = _distinct(address[mine])
+        where = Where(block[mine], time[mine], index[mine], tx_hash[mine], emitter, emitters)
+        topics = np.concatenate([part.topics[:, 1:] for part in parts])[order]
+        groups[key] = Raw(where, topics, *_joined([part.data for part in parts], order))
+    return Answer(groups, count, octets, (int(block[-1]), bytes.fromhex(block_hash[-1].tobytes().decode())))
+
+
+def _sound(block: Ints, index: Ints, time: Ints, block_hash: Octets, asked: Span) -> bool:
+    """Whether logs are in order, within the range, of one fork, and their times in order with them."""
+    same, known = np.diff(block) == 0, time != NO_TIME
+    further, later = np.diff(block[known]), np.diff(time[known])
+    return bool(
+        asked.first <= block[0]
+        and block[-1] <= asked.last
+        and index.max() < _MAX_LOG_INDEX
+        and max(block.max(), time.max()) < _BOUND
+        and (np.diff((block << 24) + index) > 0).all()
+        and (block_hash[1:][same] == block_hash[:-1][same]).all()
+        and not ((later < 0) | ((further == 0) & (later > 0))).any()
+    )
+
+
+def _by_event(columns: list[Columns]) -> dict[LogKey, list[Columns]]:
+    """Columns by topic0 and topic count."""
+    found: dict[LogKey, list[Columns]] = {}
+    for one in columns:
+        count = one.topics.shape[1]
+        if count == 0:
+            found.setdefault((b"", 0), []).append(one)
+            continue
+        kinds, member = _distinct(one.topics[:, 0])
+        for number, kind in enumerate(kinds):
+            part = one if len(kinds) == 1 else one.take(np.flatnonzero(member == number))
+            found.setdefault((kind.tobytes(), count), []).append(part)
+    return found
+
+
+def _distinct(octets: Octets) -> tuple[Octets, Ints]:
+    """The distinct rows, in order, and which of them each row is."""
+    heads = np.ascontiguousarray(octets[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+    _, first, member = np.unique(heads, return_index=True, return_inverse=True)
+    kinds = octets[first]
+    if (kinds[member] == octets).all():
+        return kinds, member
+    whole = np.ascontiguousarray(octets).view(f"V{octets.shape[1]}")[:, 0]  # some begin alike
+    distinct, member = np.unique(whole, return_inverse=True)
+    return distinct.view(np.uint8).reshape(len(distinct), -1), member
+
+
+def _joined(parts: list[Octets], order: Ints) -> tuple[bytes, Ints]:
+    """Data of all logs end to end in that order, and where each begins and the last ends."""
+    widths = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])[order]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(widths)])
+    if (widths == widths[0]).all():
+        return np.concatenate(parts)[order].tobytes(), offsets
+    texts = [row.tobytes() for part in parts for row in part]
+    return b"".join([texts[at] for at in order.tolist()]), offsets
 
 
 def _answer(logs: list[_Log], asked: Span, octets: int) -> Answer:
@@ -185,14 +271,14 @@ def _raw(logs: list[_Log], topics: Octets, block: Ints, time: Ints, index: Ints)
     table: dict[str, int] = {}
     emitter = np.array([table.setdefault(log.address, len(table)) for log in logs], np.int64)
     # The same address may be written in two ways, with and without the capitals of its checksum.
-    emitters, place = np.unique(_octets(list(table), 20).view("V20")[:, 0], return_inverse=True)
+    emitters, place = _distinct(_octets(list(table), 20))
     where = Where(
         block,
         time,
         index,
         _octets([log.transaction_hash for log in logs], 32),
         place[emitter],
-        emitters.view(np.uint8).reshape(-1, 20),
+        emitters,
     )
     return Raw(where, topics, *_data([log.data for log in logs]))
 
