@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import msgspec
-from eth_abi.abi import decode, encode
+from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from indexer.chain.lane import Request
@@ -17,7 +17,7 @@ from indexer.errors import EndpointLied, TooMuch
 
 CHUNK = 250  # calls in one aggregate3: at 30,000 gas each, far below geth's default eth_call cap of 50 million
 AGGREGATE3 = bytes.fromhex("82ad56cb")  # aggregate3((address,bool,bytes)[]), github.com/mds1/multicall
-_ASKED, _TOLD = "(address,bool,bytes)[]", "(bool,bytes)[]"
+_TOLD = "(bool,bytes)[]"
 
 Call = tuple[bytes, bytes]  # contract (20 octets), calldata
 
@@ -28,19 +28,25 @@ async def multicall(pool: Endpoints, calls: Sequence[Call], block: int | str) ->
     Raises EndpointLied for an answer of another shape, NoEndpoint where the state is pruned everywhere, and as
     Endpoints.call.
     """
-    born = pool.chain.multicall3_block
-    if len(calls) < 2 or born is None or (isinstance(block, int) and block < born):
+    if len(calls) < 2 or not _deployed(pool, block):
         return await _singly(pool, calls, block)
     parts = [calls[start : start + CHUNK] for start in range(0, len(calls), CHUNK)]
     done = await asyncio.gather(*(_aggregate(pool, part, block) for part in parts))
     return [answer for part in done for answer in part]
 
 
+def _deployed(pool: Endpoints, block: int | str) -> bool:
+    """Whether Multicall3 may be there: in a copy, whose head is below its birth, it may be so from the first block."""
+    born = pool.chain.multicall3_block
+    copied = born is not None and pool.final_seen is not None and pool.final_seen[0] < born
+    return born is not None and (copied or not isinstance(block, int) or block >= born)
+
+
 async def _aggregate(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
     if len(calls) == 1:
         return await _singly(pool, calls, block)
     try:
-        asked = AGGREGATE3 + encode([_ASKED], [[(contract, True, data) for contract, data in calls]])
+        asked = AGGREGATE3 + _encoded(calls)
         question = _request((pool.chain.multicall3, asked), block)
         told, _ = await pool.ask(*question, partial(_results, len(calls)))
     except (Reverted, TooMuch):
@@ -49,6 +55,21 @@ async def _aggregate(pool: Endpoints, calls: Sequence[Call], block: int | str) -
     if told is None:
         return await _singly(pool, calls, block)
     return await _confirm(pool, calls, block, told)
+
+
+def _encoded(calls: Sequence[Call]) -> bytes:
+    """Calls that may fail as (address,bool,bytes)[]: a library's general encoder takes longer than all else here."""
+    offset, offsets, tails = 32 * len(calls), [], []
+    for contract, data in calls:
+        padding = bytes(-len(data) % 32)
+        tails.append(b"".join((bytes(12), contract, _word(1), _word(96), _word(len(data)), data, padding)))
+        offsets.append(_word(offset))
+        offset += len(tails[-1])
+    return b"".join((_word(32), _word(len(calls)), *offsets, *tails))
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(32, "big")
 
 
 async def _confirm(

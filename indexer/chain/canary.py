@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 from eth_utils.crypto import keccak
 
+from indexer.chain.latencies import UNKNOWN_LATE
 from indexer.chain.logs import Answer, parse
 from indexer.chain.refusals import HistoryMissing
-from indexer.chain.rpc import Endpoint
+from indexer.chain.rpc import Endpoint, Signs
 from indexer.errors import EndpointFailed, EndpointLied, IndexerError
 from indexer.model import Span
 
 _FULL = (1 << 2048) - 1
+ATTEMPTS = 4  # per question, each borne twice as long as the one before
 TRIES = 8  # blocks looked at, each twice as far on as the one before, until one has logs
 
 
@@ -39,7 +41,7 @@ class Canary:
 
 
 async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
-    """Asks for all logs of the first block from `first` on that has any, in at most TRIES + 1 requests.
+    """Asks for all logs of the first block from `first` on that has any, in TRIES + 1 requests if none fails.
 
     A header's bloom filter holds the emitter and the topics of every log of its block (Yellow Paper, 4.3.1): bits of
     it that no answered log sets are logs that the node left out. Never raises what the endpoint does.
@@ -53,7 +55,7 @@ async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
                 break
         if not bloom:
             return Canary(Verdict.UNKNOWN, first, "no block with logs was found near it")
-        answer = await endpoint.call("eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
+        answer = await _asked(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
         return Canary(_verdict(parse(answer, Span(block, block)), bloom), block)
     except HistoryMissing as refusal:
         return Canary(Verdict.REFUSED, block, str(refusal))
@@ -94,7 +96,7 @@ async def _bloom(endpoint: Endpoint, block: int) -> int:
 
     Raises EndpointFailed for a block it does not know.
     """
-    told = msgspec.json.decode(await endpoint.call("eth_getBlockByNumber", [hex(block), False]))
+    told = msgspec.json.decode(await _asked(endpoint, "eth_getBlockByNumber", [hex(block), False]))
     if not isinstance(told, Mapping):
         raise EndpointFailed(f"{endpoint.name}: block {block} is unknown to it; use another endpoint.")
     written = told.get("logsBloom")
@@ -103,3 +105,13 @@ async def _bloom(endpoint: Endpoint, block: int) -> int:
     except ValueError:
         raise EndpointLied(f"{endpoint.name}: block {block} has no readable logsBloom; use another endpoint.") from None
     return 0 if bits == _FULL else bits
+
+
+async def _asked(endpoint: Endpoint, method: str, params: Sequence[object], attempt: int = 0) -> bytes:
+    """As Endpoint.call, again where it failed."""
+    try:
+        return await endpoint.call(method, params, Signs(UNKNOWN_LATE << attempt))
+    except EndpointFailed:
+        if attempt + 1 == ATTEMPTS:
+            raise
+    return await _asked(endpoint, method, params, attempt + 1)

@@ -2,82 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from indexer.chain.limits import Limits
 from indexer.chain.logs import NO_TIME, Answer, LogKey, merge, parse, take
 from indexer.chain.planner import Shape
 from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import RangeTooWide
+from indexer.chain.sizing import FIRST_BLOCKS, RICH, QuestionSize, range_blocks
 from indexer.chain.times import block_times
 from indexer.decode.columns import Raw
 from indexer.errors import EndpointFailed, EndpointLied, EndpointUnusable, IndexerError, TooMuch
 from indexer.model import Span
 
-AHEAD = 86_400  # seconds that a node's clock, or ours, may be wrong
-FIRST_BLOCKS = 256  # little enough for the densest question; fourfold at a time it is soon right for any
-LOGS_WANTED = 10_000  # enough to make the cost of a request small, few enough for every provider's limit
-RANGE_LOGS = 20_000  # small enough to hold several ranges in memory, large enough for COPY
-CARE = 32  # percent points: with it, one question in ten is refused where density swings by half within an answer
-RANGE_QUESTIONS = 32  # where an endpoint's ranges are short, one commit still takes many answers
-
-
-@dataclass(slots=True)
-class QuestionSize:
-    """How many blocks to ask for next, learned from the answers to one shape.
-
-    seen: blocks and logs of the last answers, each weighing half of its successor. ceiling: where a refusal told no
-    limit, the most to ask for. care: how far to keep away from a limit, most after a refusal, less with each answer.
-    """
-
-    blocks: int = FIRST_BLOCKS
-    seen: tuple[int, int] = (0, 0)
-    ceiling: int | None = None
-    care: int = 0
-
-    def range_blocks(self, limits: Limits) -> int:
-        """Blocks of a range to commit at once: whole questions, about RANGE_LOGS logs, at most RANGE_QUESTIONS."""
-        blocks, logs = self.seen
-        size = self.size(limits)
-        if logs == 0:
-            return size * (RANGE_QUESTIONS if size == limits.max_blocks else 1)
-        return size * max(1, min(round(blocks * RANGE_LOGS / (logs * size)), RANGE_QUESTIONS))
-
-    def size(self, limits: Limits) -> int:
-        """Blocks of the next question."""
-        return max(1, min(self.blocks, limits.max_blocks if limits.max_blocks is not None else self.blocks))
-
-    def step(self, left: int, limits: Limits) -> int:
-        """Blocks of the next question where so many are left: a tenth more rather than a small question after it."""
-        size = self.size(limits)
-        most = [size + size // 10, limits.max_blocks, self.ceiling]
-        return left if left <= min(bound for bound in most if bound is not None) else min(size, left)
-
-    def saw(self, asked: int, logs: int, limits: Limits) -> None:
-        """Aim at LOGS_WANTED, or up to nine tenths of the endpoint's limit, from the density seen; at most fourfold."""
-        self.seen = (self.seen[0] // 2 + asked, self.seen[1] // 2 + logs)
-        self.care = max(0, self.care - 2)
-        blocks, found = self.seen
-        most, wanted = max(self.blocks, asked * 4), LOGS_WANTED
-        if limits.max_logs is not None:
-            self.ceiling, wanted = None, min(LOGS_WANTED, limits.max_logs * (90 - self.care) // 100)
-        elif self.ceiling is not None:
-            self.ceiling += (self.ceiling // (self.care + 2) + 1) * (asked >= self.blocks)
-            most = min(most, self.ceiling)
-        self.blocks = max(1, most if found == 0 else min(most, blocks * wanted // found))
-
-    def refused(self, asked: int, refusal: TooMuch) -> None:
-        """Ask for less: what the endpoint offered, unless that is next to nothing, or half."""
-        offered = refusal.suggested
-        fitting = max(asked // 8, offered[1] - offered[0] + 1) if offered is not None else asked // 2
-        self.blocks = max(1, fitting if fitting < asked else asked // 2)
-        named = isinstance(refusal, RangeTooWide) or refusal.max_blocks is not None or refusal.max_logs is not None
-        self.ceiling = max(1, asked - 1 if named else asked * 3 // 4)
-        self.care = 0 if isinstance(refusal, RangeTooWide) else CARE
+FUTURE = 86_400  # seconds that a node's clock, or ours, may be wrong
+AHEAD = 2  # ranges' worth of blocks from which on a question goes on beyond its range
+KEPT_AHEAD = 2  # such answers, of LOGS_WANTED logs or so each
 
 
 @dataclass(slots=True)
@@ -90,57 +35,116 @@ class Logs:
     endpoint: str = ""
 
 
+@dataclass(slots=True)
+class Asking:
+    """What one shape is asked with. ahead: answers that reach beyond the range they were asked for, the newest last.
+
+    turn: held by whoever asks ahead, so that ranges side by side do not ask the same.
+    """
+
+    size: QuestionSize
+    ahead: deque[tuple[Span, Answer]] = field(default_factory=lambda: deque(maxlen=KEPT_AHEAD))
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def holds(self, first: int) -> tuple[Span, Answer] | None:
+        """The answer that has this block."""
+        return next(((span, answer) for span, answer in self.ahead if span.first <= first <= span.last), None)
+
+    def begin(self, first: int, most: int) -> int:
+        """After the answer before a block, if that is at most so many blocks away: others wait for what is between."""
+        last = max((span.last for span, _ in self.ahead if span.last < first), default=first - 1)
+        return last + 1 if first - last <= most and self.holds(first) is None else first
+
+    def free(self, first: int, last: int) -> int:
+        """The last block up to `last` before one that an answer has."""
+        return min([last, *(span.first - 1 for span, _ in self.ahead if span.first > first)])
+
+
 class Fetcher:
     """Reads spans for a fixed set of shapes of one chain: its questions."""
 
     def __init__(self, pool: Endpoints, wanted: Sequence[Shape], first_blocks: int = FIRST_BLOCKS) -> None:
         self.pool, self.questions = pool, tuple(wanted)
-        self._questions = {shape: QuestionSize(first_blocks) for shape in wanted}
+        self._asking = {shape: Asking(QuestionSize(first_blocks)) for shape in wanted}
 
     @property
-    def blocks(self) -> int:
-        """How many blocks the densest shape would ask for next."""
-        return min(question.size(self.pool.limits) for question in self._questions.values())
+    def sizes(self) -> dict[Shape, QuestionSize]:
+        """What is known of each shape: whoever learns more may add to it."""
+        return {shape: self._asking[shape].size for shape in self.questions}
 
     @property
     def range_blocks(self) -> int:
         """How many blocks to read and commit at once."""
-        return min(question.range_blocks(self.pool.limits) for question in self._questions.values())
+        asking = [one for shape in self.questions for one in self._parts(shape, self._asking[shape]).values()]
+        return range_blocks([one.size for one in asking], self.pool.limits)
 
-    async def read(self, span: Span, *, timed: bool = True) -> Logs:
-        """Every log of the span, with its time if wanted. Raises what the endpoints raise once they are exhausted."""
+    async def read(self, span: Span, *, timed: bool = True, until: int = 0) -> Logs:
+        """Every log of the span, with its time if wanted. Raises what the endpoints raise once they are exhausted.
+
+        until: a final block. Sparse questions go on up to there, and what they find is kept for later spans.
+        """
         logs = Logs()
         parts: dict[LogKey, list[Raw]] = {}
-        for shape, question in self._questions.items():
-            most = self.pool.limits.max_addresses
-            for part in [shape] if most is None else shape.split(most):
-                await self._read_shape(part, question, span, logs, parts)
+        for shape in self.questions:
+            await self._read_shape(shape, self._asking[shape], (span, until), logs, parts)
         groups = {key: merge(raws) for key, raws in parts.items()}
         if timed:
             groups = await self._timed(groups)
         logs.groups = {key: in_order(raw) for key, raw in groups.items()}
         return logs
 
+    def _parts(self, shape: Shape, asking: Asking) -> dict[Shape, Asking]:
+        """What the shape is asked as, given how many emitters a question may name."""
+        parts = shape.split(self.pool.limits.max_addresses or max(1, len(shape.emitters or ())))
+        if len(parts) == 1:
+            return {shape: asking}
+        return {part: self._asking.setdefault(part, Asking(asking.size.part(len(parts)))) for part in parts}
+
     async def _read_shape(
-        self, shape: Shape, question: QuestionSize, span: Span, logs: Logs, parts: dict[LogKey, list[Raw]]
+        self, shape: Shape, asking: Asking, where: tuple[Span, int], logs: Logs, parts: dict[LogKey, list[Raw]]
     ) -> None:
-        first = span.first
+        span, until = where
+        parted = self._parts(shape, asking)
+        if len(parted) > 1:
+            for part, own in parted.items():
+                await self._read_shape(part, own, where, logs, parts)
+        elif until > span.last and asking.size.size(self.pool.limits) >= AHEAD * len(span):
+            async with asking.turn:
+                await self._read_part(shape, asking, where, logs, parts)
+        else:
+            await self._read_part(shape, asking, (span, span.last), logs, parts)
+
+    async def _read_part(
+        self, shape: Shape, asking: Asking, where: tuple[Span, int], logs: Logs, parts: dict[LogKey, list[Raw]]
+    ) -> None:
+        span, until = where
+        instead = refused = easy = 0
+        first = asking.begin(span.first, asking.size.size(self.pool.limits)) if until > span.last else span.first
         while first <= span.last:
-            asked = Span(first, first + question.step(span.last - first + 1, self.pool.limits) - 1)
-            try:
-                answer, logs.endpoint = await self._ask(shape, asked)
-            except TooMuch as refusal:
-                if refusal.too_many_addresses and shape.emitters is not None and len(shape.emitters) > 1:
-                    for half in shape.split((len(shape.emitters) + 1) // 2):
-                        await self._read_shape(half, question, Span(first, span.last), logs, parts)
-                    return
-                if len(asked) == 1:
-                    raise self._no_less(first, refusal) from refusal
-                question.refused(len(asked), refusal)
-                continue
-            question.saw(len(asked), answer.logs, self.pool.limits)
-            first = asked.last + 1
-            _add(logs, parts, answer)
+            if (held := asking.holds(first)) is None:
+                left = asking.free(first, max(span.last, until)) - first + 1
+                blocks = min(left, instead or asking.size.step(left, self.pool.limits), easy or left)
+                asked = Span(first, first + blocks - 1)
+                try:
+                    answer, logs.endpoint = await self._ask(shape, asked)
+                except TooMuch as refusal:
+                    if refusal.too_many_addresses and len(self._parts(shape, asking)) > 1:
+                        rest = Span(max(first, span.first), span.last)
+                        await self._read_shape(shape, asking, (rest, until), logs, parts)
+                        return
+                    if blocks == 1:
+                        raise self._no_less(first, refusal) from refusal
+                    refused += 1
+                    instead = asking.size.refuse(blocks, refusal, self.pool.limits, refused)
+                    continue
+                asking.size.saw(blocks, answer.logs, self.pool.limits)
+                held, instead = (asked, answer), 0
+                refused = max(0, refused - 1) if answer.logs < RICH else 0
+                easy = 2 * blocks * (refused > 0)  # what was too rich still lies ahead
+                if asked.first < span.first or asked.last > span.last:
+                    asking.ahead.append(held)
+            _add(logs, parts, *held, Span(max(first, span.first), span.last))
+            first = held[0].last + 1
 
     def _no_less(self, block: int, refusal: TooMuch) -> IndexerError:
         """What it means that even one block is refused: for good by a limit, for now by an overloaded node."""
@@ -167,7 +171,7 @@ class Fetcher:
 
 def _past(answer: Answer) -> Answer:
     """The answer, if none of its times lies ahead: one absurd time would be a day, and a partition, of its own."""
-    latest = int(time.time()) + AHEAD
+    latest = int(time.time()) + FUTURE
     for raw in answer.groups.values():
         if len(raw.where) and int(raw.where.time.max()) > latest:
             block = int(raw.where.block[int(raw.where.time.argmax())])
@@ -175,12 +179,22 @@ def _past(answer: Answer) -> Answer:
     return answer
 
 
-def _add(logs: Logs, parts: dict[LogKey, list[Raw]], answer: Answer) -> None:
-    logs.received += answer.logs
-    if answer.anchor is not None and (logs.anchor is None or answer.anchor[0] >= logs.anchor[0]):
-        logs.anchor = answer.anchor
+def _add(logs: Logs, parts: dict[LogKey, list[Raw]], asked: Span, answer: Answer, wanted: Span) -> None:
+    """Adds what an answer has of the wanted blocks."""
+    if answer.anchor is not None and wanted.first <= answer.anchor[0] <= wanted.last:
+        logs.anchor = max(logs.anchor or answer.anchor, answer.anchor)
+    whole = wanted.first <= asked.first and asked.last <= wanted.last
     for key, raw in answer.groups.items():
-        parts.setdefault(key, []).append(raw)
+        part = raw if whole else within(raw, wanted)
+        if len(part.where):
+            logs.received += len(part.where)
+            parts.setdefault(key, []).append(part)
+
+
+def within(raw: Raw, span: Span) -> Raw:
+    """The logs of a span, of logs in chain order."""
+    first, last = np.searchsorted(raw.where.block, [span.first, span.last + 1]).tolist()
+    return raw if first == 0 and last == len(raw.where) else take(raw, np.arange(first, last))
 
 
 def _with_times(raw: Raw, blocks: np.ndarray, times: np.ndarray) -> Raw:

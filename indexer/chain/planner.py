@@ -30,10 +30,11 @@ class Shape:
         return question
 
     def split(self, most: int) -> list[Shape]:
-        """The same question in parts of at most `most` emitters."""
+        """The same question in the fewest parts of at most `most` emitters, which are about alike."""
         if self.emitters is None or len(self.emitters) <= most:
             return [self]
-        parts = [self.emitters[start : start + most] for start in range(0, len(self.emitters), most)]
+        size = -(-len(self.emitters) // -(-len(self.emitters) // most))
+        parts = [self.emitters[start : start + size] for start in range(0, len(self.emitters), size)]
         return [Shape(part, self.topics) for part in parts]
 
 

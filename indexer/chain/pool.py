@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-import msgspec
-
+from indexer.chain.boarding import Boarding, Trip, may_catch_up
 from indexer.chain.chains import Chain
-from indexer.chain.lane import ANY_METHOD, ATTEMPTS, BATCH, SECOND, Lane, Pace, Queue, Request, Trip
+from indexer.chain.health import Health, backoff, obeyed
+from indexer.chain.hedge import Asking, Moderation, raced
+from indexer.chain.lane import ANY_METHOD, BATCH, CONCURRENCY, Lane, Request, kind_of
 from indexer.chain.limits import Limits, tightest
+from indexer.chain.pace import SECOND, Pace
 from indexer.chain.refusals import HistoryMissing, TagUnsupported
-from indexer.chain.rpc import Endpoint, quantity
-from indexer.errors import EndpointUnusable, IndexerError, NoEndpoint, Retry, TooMuch
+from indexer.chain.rpc import Endpoint, Signs
+from indexer.errors import EndpointBusy, EndpointFailed, EndpointUnusable, IndexerError, Retry, TooMuch
+
+ATTEMPTS = 12  # per question
 
 T = TypeVar("T")
 Answers = list[bytes | IndexerError]
@@ -34,7 +38,7 @@ class Endpoints:
         endpoints: Sequence[Endpoint],
         *,
         requests_per_second: int | Sequence[int | None] | None = None,
-        concurrency: int = 8,
+        concurrency: int = CONCURRENCY,
         attempts: int = ATTEMPTS,
     ) -> None:
         budgets: Sequence[int | None]
@@ -44,13 +48,12 @@ class Endpoints:
             budgets = requests_per_second
         self.chain, self.pace, self.retries = chain, Pace(), 0
         self._lanes = [
-            Lane(endpoint, 0 if budget is None else SECOND // budget)
+            Lane(endpoint, 0 if budget is None else SECOND // budget, health=Health(concurrency))
             for endpoint, budget in zip(endpoints, budgets, strict=True)
         ]
         self._concurrency, self._attempts = concurrency, attempts
         self.final_seen: tuple[int, bytes] | None = None  # number and hash of the last final block, see head.py
-        self._turn = 0
-        self._queue = Queue()
+        self._boarding, self._moderation = Boarding(chain.name, self._lanes), Moderation()
 
     async def call(self, method: str, params: Sequence[object]) -> bytes:
         """The JSON text of `result` (null is b"null") from whichever endpoint gives it.
@@ -128,6 +131,11 @@ class Endpoints:
         gaps = [lane.gap for lane in self._lanes if ANY_METHOD not in lane.refused]
         return sum(SECOND // gap for gap in gaps) if gaps and all(gaps) else None
 
+    def share_budget(self, processes: int) -> None:
+        """So many processes ask the endpoints now, each within its part of their budgets."""
+        for lane in self._lanes:
+            lane.sharers = processes
+
     def exclude(self, endpoint: Endpoint, method: str, reason: str) -> None:
         """Never ask an endpoint a method from now on; reason: a sentence that names the endpoint."""
         for lane in self._lanes:
@@ -140,79 +148,99 @@ class Endpoints:
             lane.limits = kept.get(lane.endpoint.fingerprint, lane.limits)
 
     @property
+    def refused_by_fingerprint(self) -> dict[str, dict[str, str]]:
+        """Why each endpoint is not asked some methods, by its fingerprint."""
+        return {lane.endpoint.fingerprint: dict(lane.refused) for lane in self._lanes}
+
+    def refuse(self, known: Mapping[str, Mapping[str, str]]) -> None:
+        """Take over what another process found out."""
+        for lane in self._lanes:
+            lane.refused.update(known.get(lane.endpoint.fingerprint, {}))
+
+    @property
     def requests(self) -> int:
         """Calls made so far, each item of a batch counted as one."""
         return sum(lane.endpoint.requests.total() for lane in self._lanes)
+
+    @property
+    def hedges(self) -> int:
+        """Of these calls, those asked a second time because the first answer was late."""
+        return self._moderation.used
 
     async def _travel(
         self, requests: Sequence[Request], read: Callable[[Answers], T], avoid: Collection[Endpoint]
     ) -> tuple[T, Endpoint]:
         trip = Trip(frozenset(method for method, _ in requests), avoid)
         for attempt in range(self._attempts):
-            lane = await self._board(trip)
+            await trip.wait(self.pace)
+            lane = await self._boarding.board(trip, self.pace)
             self.retries += attempt > 0
-            asked_at = self.pace.now()
-            try:
-                found = read(await self._answers(lane, requests))
-            except EndpointUnusable as refusal:
-                trip.skipped[lane] = refusal
-                if _may_catch_up(refusal):
-                    lane.struck(Retry(str(refusal)), asked_at, self.pace)
-                if not lane.serves(trip.methods):
-                    self._queue.wake_all()
-            except Retry as error:
-                trip.last = error
-                lane.struck(error, asked_at, self.pace)
-            else:
-                lane.succeeded(self.pace.now() - asked_at)
-                return found, lane.endpoint
-            finally:
-                self._leave(lane)
-        raise trip.last if trip.last is not None else self._nobody(trip)
+            found = await self._raced(trip, lane, requests, read)
+            if found is not None:
+                return found
+        raise trip.last if trip.last is not None else self._boarding.nobody(trip)
 
-    async def _board(self, trip: Trip) -> Lane:
-        """The best endpoint that is free, waiting for one if need be; raises NoEndpoint if none ever will be."""
-        while True:
-            lanes = self._candidates(trip)
-            now = self.pace.now()
-            ready = [lane for lane in lanes if lane.rest_until <= now and lane.load < self._concurrency]
-            if ready:
-                best = min(ready, key=lambda lane: lane.rank(now))
-                best.load += 1
-                return self._take(best)
-            rests = [lane.rest_until - now for lane in lanes if lane.rest_until > now]
-            lane = await self._queue.wait(trip, self.pace.sleep(min(rests)) if rests else None)
-            if lane is not None:
-                return self._take(lane)
+    async def _raced(
+        self, trip: Trip, lane: Lane, requests: Sequence[Request], read: Callable[[Answers], T]
+    ) -> tuple[T, Endpoint] | None:
+        """The answer of an endpoint or, while it is late, of whoever answers first; None if all failed."""
 
-    def _leave(self, lane: Lane) -> None:
-        """Free a place at an endpoint; if it has to rest now, all who wait look around anew."""
-        lane.load -= 1
-        if lane.rest_until > self.pace.now():
-            self._queue.wake_all()
-        elif lane.load < self._concurrency:
-            self._queue.hand_over(lane)
+        def start(chosen: Lane) -> Asking[tuple[T, Endpoint]]:
+            signs = chosen.patience(kind_of(requests), trip.failures)
+            task = asyncio.create_task(self._attempt(trip, chosen, requests, read, signs))
+            task.add_done_callback(lambda _: self._boarding.leave(chosen, self.pace))
+            return Asking(task, chosen, signs)
 
-    def _candidates(self, trip: Trip) -> list[Lane]:
-        lanes = [lane for lane in self._lanes if trip.open_to(lane)]
-        if all(lane in trip.skipped for lane in lanes) and any(map(_may_catch_up, trip.skipped.values())):
-            trip.skipped.clear()
-        fresh = [lane for lane in lanes if lane not in trip.skipped]
-        if not fresh:
-            raise self._nobody(trip)
-        return fresh
+        def again(running: Sequence[Asking[tuple[T, Endpoint]]]) -> Asking[tuple[T, Endpoint]] | None:
+            if not self._moderation.allows():
+                return None
+            other = self._boarding.board_beside(trip, running, self.pace)
+            if other is None:
+                return None
+            self._moderation.asked_again(len(requests))
+            return start(other)
 
-    def _take(self, lane: Lane) -> Lane:
-        self._turn += 1
-        lane.turn = self._turn
-        for other in self._lanes:  # an endpoint that was slow long ago gets another chance
-            other.latency -= 0 if other is lane else other.latency >> 7
-        return lane
+        self._moderation.asked(len(requests))
+        return await raced(start(lane), again, self.pace)
 
-    async def _answers(self, lane: Lane, requests: Sequence[Request]) -> Answers:
-        await self._check_chain(lane)
+    async def _attempt(
+        self, trip: Trip, lane: Lane, requests: Sequence[Request], read: Callable[[Answers], T], signs: Signs
+    ) -> tuple[T, Endpoint] | None:
+        asked_at = self.pace.now()
         try:
-            answers = await lane.send(requests, self.pace)
+            found = read(await self._answers(lane, requests, signs))
+        except EndpointUnusable as refusal:
+            trip.skipped[lane] = refusal
+            if may_catch_up(refusal):
+                lane.struck(Retry(str(refusal)), asked_at, self.pace)
+            if not lane.serves(trip.methods):
+                self._boarding.look_anew()
+        except Retry as error:
+            lane.struck(error, asked_at, self.pace)
+            trip.failed(error, self._pause(trip, lane, error))
+        except asyncio.CancelledError:
+            if not signs.due(self.pace.now()):  # somebody else was faster
+                lane.struck(EndpointFailed(f"{lane.endpoint.name} is late."), asked_at, self.pace)
+            raise
+        else:
+            lane.succeeded(self.pace.now() - asked_at)
+            return found, lane.endpoint
+        return None
+
+    def _pause(self, trip: Trip, lane: Lane, error: Retry) -> int:
+        """Nanoseconds before a question that failed is asked again: at once, while there is a chance it was one fault.
+
+        An endpoint that has to rest is waited for anyway.
+        """
+        tried = trip.failures - sum(trip.open_to(other) for other in self._lanes) + isinstance(error, EndpointBusy)
+        if tried < 0 or lane.health.rest_until > self.pace.now():
+            return 0
+        return max(self.pace.dice.randint(0, backoff(tried)), obeyed(error, self.pace))
+
+    async def _answers(self, lane: Lane, requests: Sequence[Request], signs: Signs) -> Answers:
+        await lane.check_chain(self.chain)
+        try:
+            answers = await lane.send(requests, self.pace, signs)
         except EndpointUnusable as refusal:
             answers = [refusal] * len(requests)
         for (method, params), answer in zip(requests, answers, strict=True):
@@ -239,47 +267,12 @@ class Endpoints:
                 answers[number] = answer
         return answers
 
-    async def _check_chain(self, lane: Lane) -> None:
-        async with lane.verifying:
-            if lane.verified:
-                return
-            try:
-                await self._expect_chain(lane.endpoint)
-            except EndpointUnusable as refusal:
-                lane.refused[ANY_METHOD] = str(refusal)
-                raise
-            lane.verified = True
-
-    async def _expect_chain(self, endpoint: Endpoint) -> None:
-        answer = await endpoint.call("eth_chainId", [])
-        found = quantity(msgspec.json.decode(answer), f"{endpoint.name}: eth_chainId")
-        if found != self.chain.chain_id:
-            expected = f"but {self.chain.name} is {self.chain.chain_id}: correct its URL in the settings."
-            raise EndpointUnusable(f"{endpoint.name} serves chain id {found}, {expected}")
-
     async def _fault(self, lane: Lane) -> IndexerError | None:
         try:
-            await self._check_chain(lane)
+            await lane.check_chain(self.chain)
         except IndexerError as error:
             return error
         return None
-
-    def _nobody(self, trip: Trip) -> IndexerError:
-        tagless = [error for error in trip.skipped.values() if isinstance(error, TagUnsupported)]
-        if tagless:
-            return tagless[0]
-        reasons = [self._reason(lane, trip) for lane in self._lanes]
-        told = "\n".join(reasons) or "none is configured"
-        return NoEndpoint(f"No endpoint of {self.chain.name} is left for {', '.join(sorted(trip.methods))}:\n{told}")
-
-    def _reason(self, lane: Lane, trip: Trip) -> str:
-        known = [lane.refused[key] for key in (ANY_METHOD, *sorted(trip.methods)) if key in lane.refused]
-        known += [str(trip.skipped[lane])] if lane in trip.skipped else []
-        return known[0] if known else f"{lane.endpoint.name}: not to be asked this time"
-
-
-def _may_catch_up(refusal: EndpointUnusable) -> bool:
-    return isinstance(refusal, HistoryMissing) and refusal.may_be_behind
 
 
 def _as_it_is(answer: bytes) -> bytes:

@@ -37,6 +37,12 @@ class RangeTooWide(TooMuch):
     """The block range itself is too wide, however few logs it holds."""
 
 
+class TooRich(TooMuch):
+    """Too many logs; up to `free_blocks` the endpoint says it answers however many there are."""
+
+    free_blocks: int = 0
+
+
 class Meaning(Enum):
     """What a provider's text asks us to do."""
 
@@ -56,7 +62,7 @@ class Meaning(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One row: a pattern whose groups blocks, logs or addresses hold a limit; codes match where no text does."""
+    """One row: a pattern whose groups blocks, logs, addresses or free hold a limit; codes match where no text does."""
 
     meaning: Meaning
     provider: str
@@ -102,7 +108,11 @@ TEXTS: tuple[Text, ...] = (
     ),
     _row(Meaning.ADDRESSES, "Infura", rf"contains \S+ filters\W+the current limit is (?P<addresses>{_N})"),
     _row(Meaning.ADDRESSES, "many", r"too many addresses|number of addresses"),
-    _row(Meaning.RESULTS, "Alchemy", rf"cap of (?P<logs>{_N}) logs"),
+    _row(
+        Meaning.RESULTS,
+        "Alchemy",
+        rf"(up to an? (?P<free>{_N}) block range and no limit .{{0,80}})?cap of (?P<logs>{_N}) logs",
+    ),
     _row(Meaning.RANGE, "Alchemy, Aurora", rf"up to an? (?P<blocks>{_N}) block range"),
     _row(Meaning.RESULTS, "Infura, Polygon zkEVM", rf"returned more than (?P<logs>{_N}) results"),
     _row(Meaning.RESULTS, "reth, Ankr, LlamaRPC", rf"exceeds max results:? (?P<logs>{_N})"),
@@ -217,8 +227,9 @@ def _too_much(text: Text, method: str, error: Mapping[str, object]) -> IndexerEr
         return EndpointFailed(_sentence(method, code, said, "the answer is too heavy for it: use another endpoint"))
     found = text.pattern.search(said)
     limits = {name: _number(value) for name, value in (found.groupdict() if found else {}).items()}
-    kind = RangeTooWide if text.meaning is Meaning.RANGE else TooMuch
-    return kind(
+    free = limits.get("free")
+    kind = RangeTooWide if text.meaning is Meaning.RANGE else TooMuch if free is None else TooRich
+    refusal = kind(
         _sentence(method, code, said, "ask for less"),
         suggested=_suggested(said, error.get("data")),
         max_blocks=limits.get("blocks"),
@@ -226,6 +237,9 @@ def _too_much(text: Text, method: str, error: Mapping[str, object]) -> IndexerEr
         max_addresses=limits.get("addresses"),
         too_many_addresses=text.meaning is Meaning.ADDRESSES,
     )
+    if isinstance(refusal, TooRich) and free is not None:
+        refusal.free_blocks = free
+    return refusal
 
 
 def _number(text: str | None) -> int | None:

@@ -8,6 +8,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -39,6 +40,24 @@ class BatchRefused(IndexerError):
     def __init__(self, message: str, max_items: int | None = None) -> None:
         super().__init__(message)
         self.max_items = max_items
+
+
+@dataclass(slots=True)
+class Signs:
+    """What is expected and seen of requests under way; all times are nanoseconds.
+
+    silence: after so long without an octet one is given up; late: after so long it is worth asking somebody else too.
+    sent_at: when the last of them was sent, None before; heard: whether an octet of an answer to it came.
+    """
+
+    silence: int
+    late: int = 0
+    sent_at: int | None = None
+    heard: bool = False
+
+    def due(self, now: int) -> int:
+        """Until it is late; none if it is, and all of it while it waits to be sent or is answered."""
+        return self.late if self.sent_at is None or self.heard else max(0, self.sent_at + self.late - now)
 
 
 class _Envelope(msgspec.Struct):
@@ -92,13 +111,13 @@ class Endpoint:
 
     __str__ = __repr__
 
-    async def call(self, method: str, params: Sequence[object]) -> bytes:
-        """The JSON text of `result`; null is b"null".
+    async def call(self, method: str, params: Sequence[object], signs: Signs | None = None) -> bytes:
+        """The JSON text of `result`; null is b"null". signs: to be kept, and how long silence is borne.
 
         Raises what refusals.translate says, EndpointBusy, EndpointUnusable, EndpointFailed, TooMuch (eth_getLogs).
         """
         request = self._request(method, params)
-        reply = await self._post(msgspec.json.encode(request), [method])
+        reply = await self._post(msgspec.json.encode(request), [method], signs)
         try:
             envelope = _ONE.decode(reply.body)
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -108,13 +127,15 @@ class Endpoint:
             raise answer
         return answer
 
-    async def batch(self, requests: Sequence[tuple[str, Sequence[object]]]) -> list[bytes | IndexerError]:
+    async def batch(
+        self, requests: Sequence[tuple[str, Sequence[object]]], signs: Signs | None = None
+    ) -> list[bytes | IndexerError]:
         """One answer or error per request, in the order asked, from one HTTP request.
 
         Raises BatchRefused where the endpoint refuses the batch as such, and like `call` where nothing of it came.
         """
         formed = [self._request(method, params) for method, params in requests]
-        reply = await self._post(msgspec.json.encode(formed), [method for method, _ in requests])
+        reply = await self._post(msgspec.json.encode(formed), [method for method, _ in requests], signs)
         try:
             envelopes = _MANY.decode(reply.body)
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -137,31 +158,33 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         if loop not in self._sessions:
             self._sessions[loop] = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 headers=self._address.headers(),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._sessions[loop]
 
-    async def _post(self, body: bytes, methods: Sequence[str]) -> _Reply:
+    async def _post(self, body: bytes, methods: Sequence[str], signs: Signs | None) -> _Reply:
         self.requests.update(methods)
         self.http += 1
         meter.count(requests=len(methods))
         # Raised outside of `except`, so that no aiohttp error, whose text holds the URL, stays as its context.
         try:
-            return await self._exchange(body, methods[0] if len(set(methods)) == 1 else "batch")
+            return await self._exchange(body, methods[0] if len(set(methods)) == 1 else "batch", signs)
+        except aiohttp.ServerTimeoutError:
+            fault = "was silent for too long"
         except TimeoutError:
             fault = f"gave no whole answer within {self._timeout_s} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             fault = f"failed ({type(error).__name__}: {self._address.scrub(str(error))})"
         raise EndpointFailed(f"{self.name}: {methods[0]} {fault}; try again, or use another endpoint.")
 
-    async def _exchange(self, body: bytes, method: str) -> _Reply:
-        sent = {"Content-Type": "application/json"}
-        url = self._address.url()
-        async with self._session().post(url, data=body, headers=sent, allow_redirects=False) as response:
+    async def _exchange(self, body: bytes, method: str, signs: Signs | None) -> _Reply:
+        how: dict[str, Any] = {"headers": {"Content-Type": "application/json"}, "timeout": self._timeout(signs)}
+        async with self._session().post(self._address.url(), data=body, allow_redirects=False, **how) as response:
             whole = bytearray()
             async for piece in response.content.iter_any():
+                if signs is not None:
+                    signs.heard = True
                 whole += piece
                 self.bytes_in += len(piece)
                 meter.count(octets=len(piece))
@@ -169,6 +192,10 @@ class Endpoint:
                     response.close()
                     raise self._over_cap(method)
             return _Reply(response.status, _retry_after(response.headers.get("Retry-After")), whole)
+
+    def _timeout(self, signs: Signs | None) -> aiohttp.ClientTimeout:
+        silence = None if signs is None else signs.silence / 1_000_000_000
+        return aiohttp.ClientTimeout(self._timeout_s, sock_connect=silence, sock_read=silence)
 
     def _over_cap(self, method: str) -> IndexerError:
         sentence = f"{self.name}: the answer to {method} is over {self._max_bytes} octets; ask for less."

@@ -13,7 +13,7 @@ import numpy as np
 from indexer.chain.limits import Limits
 from indexer.chain.logs import Answer
 from indexer.chain.planner import Shape
-from indexer.chain.refusals import RangeTooWide
+from indexer.chain.refusals import RangeTooWide, TooRich
 from indexer.decode.columns import Raw
 from indexer.errors import TooMuch
 from indexer.model import Span, Where
@@ -88,7 +88,9 @@ class Provider:
             return RangeTooWide("range", max_blocks=self.max_blocks if self.named else None)
         if not rich:
             return None
-        return TooMuch("logs", max_logs=self.max_logs if self.named else None, suggested=self.offer(span))
+        refusal = TooRich("logs", max_logs=self.max_logs if self.named else None, suggested=self.offer(span))
+        refusal.free_blocks = self.max_blocks if self.either and self.max_blocks is not None else 0
+        return refusal
 
     def offer(self, span: Span) -> tuple[int, int] | None:
         if self.suggest is None:

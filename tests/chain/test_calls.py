@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import decode, encode
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from indexer.chain.calls import AGGREGATE3, CHUNK, multicall
+from indexer.chain.calls import AGGREGATE3, CHUNK, Call, _encoded, multicall
 from indexer.chain.chains import load_chains
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
@@ -84,6 +86,13 @@ async def pool_over(contracts: Any, **chain: Any) -> AsyncIterator[tuple[Endpoin
         await pool.close()
 
 
+@given(st.lists(st.tuples(st.binary(min_size=20, max_size=20), st.binary(max_size=100))))
+def test_calls_are_encoded_as_the_abi_has_it(asked: list[Call]) -> None:
+    """Against eth_abi, for calldata of any length."""
+    expected = encode(["(address,bool,bytes)[]"], [[(contract, True, data) for contract, data in asked]])
+    assert _encoded(asked) == expected
+
+
 def calls(count: int) -> list[tuple[bytes, bytes]]:
     return [(contract(number), b"\x12\x34") for number in range(1, count + 1)]
 
@@ -132,6 +141,18 @@ async def test_before_multicall_existed_calls_go_one_by_one_in_a_batch() -> None
         assert await multicall(pool, calls(150), early) == expected(150, {4})
         assert contracts.aggregates == []
         assert node.http == 1 + 2
+
+
+async def test_a_copy_of_a_chain_may_have_multicall_from_the_first() -> None:
+    """Its head is below the block at which the true chain got it: one question more, if it has none."""
+    contracts = Contracts()
+    async with pool_over(contracts) as (pool, _):
+        early = (ETHEREUM.multicall3_block or 0) - 1
+        pool.final_seen = (early, bytes(32))
+        assert await multicall(pool, calls(150), early) == expected(150, set())
+        assert contracts.aggregates == [150]
+        contracts.deployed = False
+        assert await multicall(pool, calls(20), early) == expected(20, set())
 
 
 @pytest.mark.parametrize("how", ["no code", "not on this chain"])

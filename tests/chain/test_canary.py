@@ -15,7 +15,7 @@ from indexer.chain.canary import TRIES, Canary, Verdict, bloom_of, canary
 from indexer.chain.logs import parse
 from indexer.chain.rpc import Endpoint
 from indexer.model import Span
-from tests.fakes.node import Fault, Node
+from tests.fakes.node import Fault, Node, Reply
 from tests.simulation.node import honest, recorded
 
 HEAD = recorded().chain.head
@@ -51,6 +51,16 @@ async def test_an_honest_node_is_whole() -> None:
     seen, node = await shown(honest, busy())
     assert (seen.verdict, seen.block) == (Verdict.WHOLE, busy())
     assert node.count("eth_getLogs") == 1
+
+
+async def test_faults_on_the_way_are_no_verdict() -> None:
+    async with Node(honest) as node:
+        node.script.extend([Reply(how="hang"), Reply("", 500), Reply(how="reset")])
+        endpoint = Endpoint(SecretStr(node.url))
+        try:
+            assert (await canary(endpoint, busy(), HEAD)).verdict == Verdict.WHOLE
+        finally:
+            await endpoint.close()
 
 
 @given(st.data())

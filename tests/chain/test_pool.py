@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from indexer.chain.boarding import Queue, Trip
 from indexer.chain.chains import Chain, load_chains
-from indexer.chain.lane import SECOND, Lane, Pace, Queue, Trip
+from indexer.chain.lane import Lane
 from indexer.chain.limits import Limits
+from indexer.chain.pace import SECOND, Pace
 from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import HistoryMissing, Reverted, TagUnsupported
 from indexer.chain.rpc import Endpoint
@@ -235,7 +237,7 @@ async def test_unnamed_limits_are_learnt_from_the_question() -> None:
     async with scene(fails(-32000, "block range is too wide")) as s:
         with pytest.raises(TooMuch):
             await s.pool.call("eth_getLogs", logs_question(1, 1000))
-        assert s.pool.limits == Limits(max_blocks=500)
+        assert s.pool.limits == Limits(refused_blocks=1000)
     async with scene(fails(-32000, "specify less number of address")) as s:
         with pytest.raises(TooMuch):
             await s.pool.call("eth_getLogs", logs_question(1, 1000, 40))
@@ -356,8 +358,11 @@ async def test_verify_bears_with_one_endpoint_down_but_not_with_all() -> None:
         pool = Endpoints(ETHEREUM, [dead, Endpoint(SecretStr(node.url))])
         await pool.verify()
         await pool.close()
+    pool, clock = Endpoints(ETHEREUM, [dead]), Clock()
+    pool.pace = Pace(clock.now, clock.sleep, Random(7))
     with pytest.raises(EndpointFailed):
-        await Endpoints(ETHEREUM, [dead]).verify()
+        await pool.verify()
+    assert clock.at > 60 * SECOND
     await dead.close()
 
 
@@ -374,12 +379,12 @@ async def test_requests_under_way_never_exceed_the_concurrency() -> None:
     under_way = most = 0
 
     class Counting(Endpoint):
-        async def call(self, method: str, params: Any) -> bytes:
+        async def call(self, *asked: Any) -> bytes:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
             try:
-                return await super().call(method, params)
+                return await super().call(*asked)
             finally:
                 under_way -= 1
 
@@ -410,14 +415,14 @@ async def test_questions_given_up_while_waiting_leave_their_places_to_others() -
 async def test_a_thousand_questions_wait_in_line_without_waking_one_another() -> None:
     async with scene(echo, concurrency=4) as s:
         wakes = 0
-        looked = s.pool._candidates
+        looked = s.pool._boarding._candidates
 
         def counting(trip: Any) -> Any:
             nonlocal wakes
             wakes += 1
             return looked(trip)
 
-        s.pool._candidates = counting  # type: ignore[method-assign]
+        s.pool._boarding._candidates = counting  # type: ignore[method-assign]
         answers = await asyncio.gather(*(s.pool.call("eth_x", [n]) for n in range(1000)))
         assert [json.loads(answer)[0] for answer in answers] == list(range(1000))
         assert wakes == 1000

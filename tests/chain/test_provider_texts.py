@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from indexer.chain.chains import load_chains
 from indexer.chain.fetch import Fetcher
-from indexer.chain.lane import SECOND, Pace
+from indexer.chain.pace import SECOND, Pace
 from indexer.chain.planner import Shape
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint

@@ -18,6 +18,7 @@ from indexer.chain.refusals import (
     RangeTooWide,
     Reverted,
     TagUnsupported,
+    TooRich,
     translate,
     translate_http,
 )
@@ -42,7 +43,13 @@ BLAST_PLAN = "the range 55074203 - 55124202 exceeds the range allowed for your p
 # provider, code, message, expected class, expected attributes; one row per text of the fact sheet, then more
 KNOWN: list[tuple[str, int | None, str, type[IndexerError], dict[str, Any]]] = [
     ("Alchemy", -32602, "this block range should work: [0x10, 0x2f]", TooMuch, {"suggested": (16, 47)}),
-    ("Alchemy long", -32602, ALCHEMY_LONG, TooMuch, {"max_logs": 10_000, "suggested": (0, 0xD043B8)}),
+    (
+        "Alchemy long",
+        -32602,
+        ALCHEMY_LONG,
+        TooRich,
+        {"max_logs": 10_000, "suggested": (0, 0xD043B8), "free_blocks": 2000},
+    ),
     (
         "Alchemy free",
         -32600,
@@ -288,12 +295,36 @@ def test_a_limit_that_the_refused_question_kept_is_lowered_below_it() -> None:
     assert limits.max_blocks == 1
 
 
-def test_an_unnamed_limit_is_below_half_of_what_was_asked() -> None:
+def test_of_an_unnamed_limit_it_is_known_what_was_refused() -> None:
     limits = Limits()
     limits.learn(RangeTooWide(""), 5000, 1)
+    limits.learn(RangeTooWide(""), 6000, 1)
     limits.learn(TooMuch("", too_many_addresses=True), 5000, 600)
     limits.learn(TooMuch(""), 100, 1)
-    assert limits == Limits(2500, None, 300)
+    assert limits == Limits(max_addresses=300, refused_blocks=5000)
+    assert limits.blocks == 2500
+    assert Limits(7, refused_blocks=5000).blocks == 7
+    assert Limits().blocks is None
+
+
+@pytest.mark.parametrize(("asked", "guess"), [(4000, 1000), (1001, 1000), (1000, 500), (9000, 4500)])
+def test_many_addresses_refused_are_taken_for_geths_thousand(asked: int, guess: int) -> None:
+    limits = Limits()
+    limits.learn(TooMuch("", too_many_addresses=True), 10, asked)
+    assert limits.max_addresses == guess
+
+
+def test_short_ranges_without_a_limit_on_logs_are_believed_until_one_is_refused() -> None:
+    """Alchemy's words: up to 2,000 blocks any number of logs, else 10,000 logs."""
+    refusal = translate(GET_LOGS, {"code": -32602, "message": ALCHEMY_LONG}, 200)
+    assert isinstance(refusal, TooRich)
+    limits = Limits()
+    limits.learn(refusal, 5000, 1)
+    assert limits.free_blocks == 2000
+    limits.learn(refusal, 1500, 1)
+    limits.learn(refusal, 5000, 1)
+    assert limits.free_blocks == 0
+    assert Limits.from_dict(limits.as_dict()) == Limits(max_logs=10_000)
 
 
 def test_limits_survive_being_kept_and_nonsense_is_unknown() -> None:
@@ -304,3 +335,6 @@ def test_limits_survive_being_kept_and_nonsense_is_unknown() -> None:
 def test_the_tightest_of_several_limits_holds_for_all() -> None:
     assert tightest([Limits(5, None, None), Limits(3, 9, None), Limits()]) == Limits(3, 9, None)
     assert tightest([]) == Limits()
+    free = Limits(max_logs=9, free_blocks=5)
+    assert tightest([free, Limits(), Limits(max_logs=10, free_blocks=4)]) == Limits(max_logs=9, free_blocks=4)
+    assert tightest([free, Limits(max_logs=10)]) == Limits(max_logs=9)

@@ -23,7 +23,7 @@ from web3.datastructures import AttributeDict
 from web3.types import RPCEndpoint
 
 from indexer.chain.refusals import HistoryMissing, RangeTooWide, Reverted
-from indexer.chain.rpc import BatchRefused, Endpoint, quantity
+from indexer.chain.rpc import BatchRefused, Endpoint, Signs, quantity
 from indexer.chain.web3_provider import Web3Provider, web3
 from indexer.errors import BadInput, EndpointBusy, EndpointFailed, EndpointLied, EndpointUnusable, IndexerError, TooMuch
 from tests.fakes.node import Blocks, Fault, Node, Reply, error_reply
@@ -172,6 +172,17 @@ async def test_no_answer_in_time_is_a_failure() -> None:
     error = await failing(Reply(how="hang"), timeout_s=1)
     assert type(error) is EndpointFailed
     assert "within 1 s" in str(error)
+
+
+async def test_silence_is_cut_long_before_the_time_for_a_whole_answer() -> None:
+    async with serving(timeout_s=30) as (node, endpoint):
+        node.script.extend([Reply(how="hang")])
+        signs = Signs(silence=200_000_000)
+        with pytest.raises(EndpointFailed, match="silent for too long"):
+            await asyncio.wait_for(endpoint.call("eth_x", [], signs), 5)
+        assert not signs.heard
+        await endpoint.call("eth_x", [], signs)
+        assert signs.heard
 
 
 @pytest.mark.parametrize("how", ["endless", "bomb"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from indexer.chain import pool as pools
-from indexer.chain.lane import Pace
+from indexer.chain.pace import Pace
 from indexer.errors import EndpointUnusable, IndexerError, NoEndpoint
 from indexer.ledger.connect import Database
 from indexer.work import backfill
