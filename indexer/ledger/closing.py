@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from itertools import product
 
 from indexer.ledger.connect import Connection, Database
 from indexer.ledger.rows import add_digests
 from indexer.ledger.sql import query
 from indexer.model import Span
+
+CARRIED = timedelta(days=7)  # how long a price is carried to days without one, see pool_claim
+
+_REFRESH = (
+    "see_one_moment", "lock_refresh", "find_written", "keep_shown", "refresh", "tell_refreshed", "forget_shown",
+    "put_shown",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +28,9 @@ class Neighbours:
     after: int | None
 
 
-async def held_blocks(database: Database, chain_id: int) -> list[Span]:
-    """Merged spans that any deployment of the chain holds."""
-    rows = await database.fetch(query("held_blocks"), chain_id)
+async def undated_blocks(database: Database, chain_id: int) -> list[Span]:
+    """Merged spans that were ever read on the chain, but for what lies within days whose bounds are known."""
+    rows = await database.fetch(query("undated_blocks"), chain_id)
     return [Span(row["first_block"], row["last_block"]) for row in rows]
 
 
@@ -72,7 +80,7 @@ async def refresh(database: Database) -> None:
     """
 
     async def work(connection: Connection) -> None:
-        for statement in ("lock_refresh", "keep_shown", "refresh", "tell_refreshed"):
+        for statement in _REFRESH:
             await connection.execute(query(statement))
 
     await database.transaction(work)
@@ -107,24 +115,28 @@ async def _close_day(database: Database, chain_id: int, day: date, deployments: 
 async def _put_deployment_days(
     connection: Connection, place: tuple[int, date, list[str]], first: int, following: int
 ) -> None:
-    chain_id, day, deployments = place
-    parts: dict[str, list[tuple[int, bytes]]] = {name: [] for name in deployments}
+    parts: dict[str, list[tuple[int, bytes]]] = {name: [] for name in place[2]}
     for row in await connection.fetch(query("range_digests"), *place):
         parts[row["deployment"]].append((row["flows"], row["digest"]))
-    for name, found in parts.items():
-        flows, digest = sum(count for count, _ in found), add_digests(digest for _, digest in found)
-        await connection.execute(query("put_deployment_day"), chain_id, name, day, flows, digest, first, following)
+    flows = [sum(count for count, _ in found) for found in parts.values()]
+    digests = [add_digests(digest for _, digest in found) for found in parts.values()]
+    chain_id, day, names = place[0], place[1], list(parts)
+    await connection.execute(query("put_deployment_days"), chain_id, names, day, flows, digests, first, following)
 
 
 async def _value_day(database: Database, chain_id: int, day: date) -> None:
+    # Earlier days only for tokens that the day itself does not price: most are traded on it.
+    traded = ((day, day), (day - CARRIED, day - timedelta(days=1)))
+
     async def work(connection: Connection) -> None:
         await connection.execute(query("lock_closing"), chain_id)
         await connection.execute(query("clear_dirty_value"), chain_id, day)  # first, so that a mark made now stays
-        await connection.execute(query("avoid_nested_loops"))
+        for setting in ("avoid_nested_loops", "sort_in_memory"):
+            await connection.execute(query(setting))
         for statement in ("drop_prices", "put_outside_prices", "put_pegs"):
             await connection.execute(query(statement), chain_id, day)
-        for quotes in (True, False):
-            await connection.execute(query("put_pool_prices"), chain_id, day, quotes)
+        for quotes, (first, last) in product((True, False), traded):
+            await connection.execute(query("put_pool_prices"), chain_id, day, quotes, first, last)
         await connection.execute(query("allow_nested_loops"))
         for statement in ("drop_protocol_parts", "put_protocol_parts", "drop_protocol_days", "put_protocol_days"):
             await connection.execute(query(statement), chain_id, day)

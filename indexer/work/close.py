@@ -26,7 +26,7 @@ async def close_chain(
     deployments: those whose streams are made anew before.
     """
     chain_id = pool.chain.chain_id
-    for span in await closing.held_blocks(database, chain_id):
+    for span in await closing.undated_blocks(database, chain_id):
         await _find_days(pool, database, span, final)
     return await close_known(database, chain_id, deployments, (final.number, day_of(final.time)))
 

@@ -27,35 +27,87 @@ INSERT INTO day_start (chain_id, day, block_number) VALUES ($1, $2, $3) ON CONFL
 
 -- name: day_neighbours
 -- The last flow before a moment and the first one from it on, among the ranges' records of their days.
-SELECT
-    (SELECT max(last_block) FROM range_day WHERE chain_id = $1 AND day = $2::date - 1) AS before,
-    (SELECT min(first_block) FROM range_day WHERE chain_id = $1 AND day = $2::date) AS after;
+SELECT max(near.before) AS before, min(near.after) AS after
+FROM deployment AS d
+CROSS JOIN LATERAL (
+    SELECT max(last_block) FILTER (WHERE day < $2) AS before, min(first_block) FILTER (WHERE day = $2) AS after
+    FROM range_day
+    WHERE chain_id = $1 AND deployment = d.deployment AND day BETWEEN $2::date - 1 AND $2
+) AS near
+WHERE d.chain_id = $1;
 
 -- name: mark_unclosed
--- Days whose bounds are known, that a deployment holds blocks of and that were never closed.
+-- Days whose bounds are known, that a deployment holds blocks of and that were never closed. What is held and what was
+-- closed are compared as runs of days: only the days that differ, few as a rule, are looked at one by one.
 INSERT INTO dirty_day (chain_id, deployment, day)
-SELECT $1, d.deployment, bound.day
-FROM deployment AS d
-CROSS JOIN (
-    SELECT day, block_number AS first, lead(block_number) OVER (ORDER BY day) AS next, lead(day) OVER (ORDER BY day) AS next_day
-    FROM day_start
-    WHERE chain_id = $1
-) AS bound
-LEFT JOIN deployment_day AS closed
-    ON closed.chain_id = $1 AND closed.deployment = d.deployment AND closed.day = bound.day
-WHERE d.chain_id = $1 AND bound.next_day = bound.day + 1 AND closed.day IS NULL
-    AND EXISTS (
-        SELECT FROM range_deployment AS r
-        WHERE r.chain_id = $1 AND r.deployment = d.deployment AND r.first_block < bound.next AND r.last_block >= bound.first
-    )
-ORDER BY d.deployment, bound.day
+WITH bound AS MATERIALIZED (
+    SELECT day, first, next
+    FROM (
+        SELECT
+            day, block_number AS first, lead(block_number) OVER (ORDER BY day) AS next, lead(day) OVER (ORDER BY day) AS next_day
+        FROM day_start
+        WHERE chain_id = $1
+    ) AS start
+    WHERE next_day = day + 1
+),
+closed AS MATERIALIZED (
+    SELECT deployment, range_agg(daterange(day, day + 1)) AS days FROM deployment_day WHERE chain_id = $1 GROUP BY deployment
+),
+held AS MATERIALIZED (
+    SELECT d.deployment, lowest.first_block, highest.last_block
+    FROM deployment AS d
+    CROSS JOIN LATERAL (
+        SELECT first_block FROM range_deployment
+        WHERE chain_id = $1 AND deployment = d.deployment ORDER BY last_block LIMIT 1
+    ) AS lowest
+    CROSS JOIN LATERAL (
+        SELECT last_block FROM range_deployment
+        WHERE chain_id = $1 AND deployment = d.deployment ORDER BY last_block DESC LIMIT 1
+    ) AS highest
+    WHERE d.chain_id = $1
+),
+missing AS MATERIALIZED (
+    SELECT held.*, lower(run) AS since, upper(run) AS until
+    FROM held
+    CROSS JOIN (SELECT range_agg(daterange(day, day + 1)) AS days FROM bound) AS known
+    LEFT JOIN closed USING (deployment)
+    CROSS JOIN LATERAL unnest(known.days - coalesce(closed.days, '{}')) AS run
+)
+SELECT $1, missing.deployment, bound.day
+FROM missing
+JOIN bound
+    ON bound.day >= missing.since AND bound.day < missing.until
+    AND bound.next > missing.first_block AND bound.first <= missing.last_block
+CROSS JOIN LATERAL (
+    -- A deployment's ranges do not overlap: the first one that ends on the day or later is the first one that begins.
+    SELECT first_block
+    FROM range_deployment AS r
+    WHERE r.chain_id = $1 AND r.deployment = missing.deployment AND r.last_block >= bound.first
+    ORDER BY r.last_block
+    LIMIT 1
+) AS nearest
+WHERE nearest.first_block < bound.next
+ORDER BY missing.deployment, bound.day
 ON CONFLICT DO NOTHING;
 
--- name: held_blocks
--- Merged spans of blocks that any deployment of the chain holds.
+-- name: undated_blocks
+-- Merged spans of the blocks that were ever read, but for those of ranges that lie within days whose bounds are known.
+WITH dated AS MATERIALIZED (
+    SELECT coalesce(range_agg(int8range(first, next)), '{}') AS blocks
+    FROM (
+        SELECT
+            day, block_number AS first, lead(block_number) OVER (ORDER BY day) AS next, lead(day) OVER (ORDER BY day) AS next_day
+        FROM day_start
+        WHERE chain_id = $1
+    ) AS start
+    WHERE next_day = day + 1
+)
 SELECT lower(span) AS first_block, upper(span) - 1 AS last_block
 FROM unnest((
-    SELECT range_agg(int8range(first_block, last_block, '[]')) FROM range_deployment WHERE chain_id = $1
+    SELECT range_agg(int8range(r.first_block, r.last_block, '[]'))
+    FROM range AS r
+    CROSS JOIN dated
+    WHERE r.chain_id = $1 AND NOT int8range(r.first_block, r.last_block, '[]') <@ dated.blocks
 )) AS span;
 
 -- name: day_starts
@@ -145,22 +197,35 @@ GROUP BY said.deployment, said.token, said.contract, said.decimals;
 -- What the ranges say of a day: their digests are added up outside, mod 2^256.
 SELECT deployment, flows, digest FROM range_day WHERE chain_id = $1 AND day = $2 AND deployment = ANY($3::text[]);
 
--- name: put_deployment_day
--- Records a closed day: $4 flows, $5 digest; coverage counts the blocks between $6 and $7 (the next day's first).
+-- name: put_deployment_days
+-- Records a closed day of deployments ($2) with their flows ($4) and digests ($5); coverage counts the blocks between $6
+-- and $7 (the next day's first).
 INSERT INTO deployment_day (chain_id, deployment, day, flows, digest, blocks_held, blocks)
 SELECT
-    $1, d.deployment, $3, $4, $5,
-    (
-        SELECT coalesce(sum(upper(held) - lower(held)), 0)
-        FROM unnest((
-            SELECT range_agg(int8range(r.first_block, r.last_block, '[]'))
-            FROM range_deployment AS r
-            WHERE r.chain_id = $1 AND r.deployment = d.deployment AND r.first_block < $7 AND r.last_block >= $6
-        ) * int8multirange(int8range($6, $7))) AS held
-    ),
-    greatest($7 - greatest($6, d.start_block), 0)
-FROM deployment AS d
-WHERE d.deployment = $2
+    $1, d.deployment, $3, made.flows, made.digest, held.blocks, greatest($7 - greatest($6, d.start_block), 0)
+FROM unnest($2::text[], $4::bigint[], $5::bytea[]) AS made (deployment, flows, digest)
+JOIN deployment AS d ON d.deployment = made.deployment
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(upper(part) - lower(part)), 0) AS blocks
+    FROM unnest((
+        SELECT range_agg(int8range(r.first_block, r.last_block, '[]'))
+        FROM (
+            SELECT first_block, last_block
+            FROM range_deployment
+            WHERE chain_id = $1 AND deployment = made.deployment AND last_block >= $6 AND last_block < $7
+            UNION ALL
+            -- The one that reaches beyond the day, if any does: a deployment's ranges do not overlap.
+            (
+                SELECT first_block, last_block
+                FROM range_deployment
+                WHERE chain_id = $1 AND deployment = made.deployment AND last_block >= $7
+                ORDER BY last_block
+                LIMIT 1
+            )
+        ) AS r
+    ) * int8multirange(int8range($6, $7))) AS part
+) AS held
+ORDER BY d.deployment
 ON CONFLICT (chain_id, deployment, day)
 DO UPDATE SET flows = excluded.flows, digest = excluded.digest, blocks_held = excluded.blocks_held, blocks = excluded.blocks;
 
@@ -204,17 +269,44 @@ SELECT day FROM dirty_value WHERE chain_id = $1 ORDER BY day;
 DELETE FROM dirty_value WHERE chain_id = $1 AND day = $2;
 
 -- name: learn_statistics
--- Without it queries of the newest days are planned as if those were empty, and take minutes.
-ANALYZE trade_daily, flow_daily, price_daily, deployment_day;
+-- Without any, queries of what was just closed may take minutes, until autovacuum comes.
+SELECT learn_statistics();
+
+-- name: see_one_moment
+-- All of a refresh sees the same rows, whatever is valued meanwhile: what is told is what is shown.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
 -- name: lock_refresh
--- One refresh at a time, so that each tells what it changed itself.
-SELECT pg_advisory_xact_lock(hashtext('refresh'));
+-- One refresh at a time, so that each tells what it changed itself; locked before the moment that is seen.
+LOCK TABLE shown_day IN SHARE UPDATE EXCLUSIVE MODE;
+
+-- name: find_written
+-- Days with a row that was written or is gone since it was shown, or whose chain or protocol says something else now.
+CREATE TEMPORARY TABLE written_day ON COMMIT DROP AS
+SELECT chain, day, made.version
+FROM (
+    SELECT c.name AS chain, d.day, d.version
+    FROM (
+        SELECT d.chain_id, d.day, sum(hashtextextended(d.xmin::text, p.seed)) AS version
+        FROM protocol_day AS d
+        JOIN (
+            SELECT protocol, hashtextextended(methodology, 0) AS seed
+            FROM protocol
+            OFFSET 0  -- once a protocol, not once a row
+        ) AS p USING (protocol)
+        GROUP BY d.chain_id, d.day
+    ) AS d
+    JOIN chain AS c USING (chain_id)
+) AS made
+FULL JOIN shown_day AS shown USING (chain, day)
+WHERE made.version IS DISTINCT FROM shown.version;
 
 -- name: keep_shown
--- Which rows are shown before a refresh, by their hashes, until its transaction ends.
-CREATE TEMPORARY TABLE shown ON COMMIT DROP AS
-SELECT day, chain, protocol, hash_record_extended(y, 0) AS hash FROM yield_daily AS y;
+-- What is shown of these days before the refresh, by the hashes of rows, until its transaction ends.
+CREATE TEMPORARY TABLE shown_row ON COMMIT DROP AS
+SELECT y.day, y.chain, y.protocol, hash_record_extended(y, 0) AS hash
+FROM pg_temp.written_day AS w
+CROSS JOIN LATERAL (SELECT * FROM yield_daily WHERE day = w.day AND chain = w.chain OFFSET 0) AS y;  -- by its key
 
 -- name: refresh
 -- Shows the closed days to everybody; plain, since it takes a fraction of what CONCURRENTLY does.
@@ -226,6 +318,18 @@ SELECT pg_notify('yield_daily', json_build_object(
     'days', count(DISTINCT day), 'first', min(day), 'last', max(day),
     'chains', coalesce((array_agg(DISTINCT chain))[:100], '{}')
 )::text)
-FROM (SELECT day, chain, protocol, hash_record_extended(y, 0) AS hash FROM yield_daily AS y) AS now
-FULL JOIN pg_temp.shown AS was USING (day, chain, protocol)
+FROM (
+    SELECT y.day, y.chain, y.protocol, hash_record_extended(y, 0) AS hash
+    FROM pg_temp.written_day AS w
+    CROSS JOIN LATERAL (SELECT * FROM yield_daily WHERE day = w.day AND chain = w.chain OFFSET 0) AS y
+) AS now
+FULL JOIN pg_temp.shown_row AS was USING (day, chain, protocol)
 WHERE was.hash IS DISTINCT FROM now.hash;
+
+-- name: forget_shown
+-- What was known of these days is no longer so.
+DELETE FROM shown_day AS shown USING pg_temp.written_day AS written WHERE (shown.chain, shown.day) = (written.chain, written.day);
+
+-- name: put_shown
+-- These days are shown as they were written.
+INSERT INTO shown_day (chain, day, version) SELECT chain, day, version FROM pg_temp.written_day WHERE version IS NOT NULL;

@@ -4,6 +4,10 @@
 -- Statistics know nothing of the newest day: a plan for one row of it would go through thousands, again and again.
 SET LOCAL enable_nestloop = off;
 
+-- name: sort_in_memory
+-- A day of thousands of pools is sorted and hashed without files.
+SET LOCAL work_mem = '32MB';
+
 -- name: allow_nested_loops
 -- What looks up single rows by their key may do so.
 SET LOCAL enable_nestloop = on;
@@ -26,11 +30,11 @@ SELECT $1, token, $2, usd, 'peg', 0 FROM peg_claim($1, $2) WHERE NOT refused
 ON CONFLICT DO NOTHING;
 
 -- name: put_pool_prices
--- Prices from pools, of tokens without one so far: $3 true for the quote tokens themselves, which come first, false for
--- all others; the newest day counts, on it the deepest pool.
+-- Prices from pools that traded between $4 and $5, of tokens without one so far: $3 true for the quote tokens themselves,
+-- which come first, false for all others; the newest day counts, on it the deepest pool.
 INSERT INTO price_daily (chain_id, token, day, usd, source, age_days, evidence, depth_usd)
 SELECT DISTINCT ON (token) $1, token, $2, usd, 'pool', age_days, pool, round(depth_usd, 2)
-FROM pool_claim($1, $2)
+FROM pool_claim($1, $2, $4, $5, $2)
 WHERE listed = $3 AND deep AND old AND age_days <= 7 AND usd > 0
 ORDER BY token, traded_on DESC, depth_usd DESC, pool, deployment
 ON CONFLICT DO NOTHING;

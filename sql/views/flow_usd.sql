@@ -36,12 +36,16 @@ LEFT JOIN deployment_day AS closed
 LEFT JOIN LATERAL (
     -- A closed day has been valued: no price means that none is trusted. An open one takes the newest there is.
     SELECT price.usd, price.source, price.day, price.age_days
-    FROM price_daily AS price
-    WHERE price.chain_id = f.chain_id AND price.token = f.token
-        AND price.day BETWEEN (f.block_time AT TIME ZONE 'UTC')::date - CASE WHEN closed.day IS NULL THEN 7 ELSE 0 END
-            AND (f.block_time AT TIME ZONE 'UTC')::date
-        AND (f.block_time AT TIME ZONE 'UTC')::date - price.day + price.age_days <= 7
-    ORDER BY price.day DESC
+    FROM generate_series(0, CASE WHEN closed.day IS NULL THEN 7 ELSE 0 END) AS back
+    CROSS JOIN LATERAL (
+        -- One row by its key at a time, whatever the statistics say.
+        SELECT one.usd, one.source, one.day, one.age_days
+        FROM price_daily AS one
+        WHERE one.chain_id = f.chain_id AND one.token = f.token AND one.day = (f.block_time AT TIME ZONE 'UTC')::date - back
+        LIMIT 1
+    ) AS price
+    WHERE back + price.age_days <= 7
+    ORDER BY back
     LIMIT 1
 ) AS p ON true
 LEFT JOIN LATERAL (

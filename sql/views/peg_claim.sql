@@ -20,7 +20,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             m.rate * coalesce(told.usd, q.peg_usd) AS usd,
             m.depth * coalesce(told.usd, q.peg_usd) AS depth_usd,
             abs(m.rate * coalesce(told.usd, q.peg_usd) / t.peg_usd - 1) > c.depeg_ppm / 1000000.0 + coalesce(told.moved, 0) AS against
-        FROM market_rate(of_chain, of_day, of_day) AS m
+        FROM market_rate(of_chain, of_day, of_day, NULL) AS m
         JOIN quote_token AS t ON t.chain_id = of_chain AND t.token = m.token AND t.peg_usd IS NOT NULL
         JOIN quote_token AS q ON q.chain_id = of_chain AND q.token = m.quote
         JOIN chain AS c ON c.chain_id = of_chain

@@ -24,10 +24,15 @@ JOIN deployment AS p USING (chain_id, deployment)
 LEFT JOIN token AS t ON t.chain_id = s.chain_id AND t.token = s.token
 LEFT JOIN LATERAL (
     SELECT near.usd
-    FROM price_daily AS near
-    WHERE near.chain_id = s.chain_id AND near.token = s.token AND near.day BETWEEN s.day - 7 AND s.day
-        AND s.day - near.day + near.age_days <= 7
-    ORDER BY near.day DESC
+    FROM generate_series(0, 7) AS back
+    CROSS JOIN LATERAL (
+        SELECT one.usd, one.age_days
+        FROM price_daily AS one
+        WHERE one.chain_id = s.chain_id AND one.token = s.token AND one.day = s.day - back
+        LIMIT 1
+    ) AS near
+    WHERE back + near.age_days <= 7
+    ORDER BY back
     LIMIT 1
 ) AS price ON true
 WHERE r.closed_at IS NOT NULL AND s.old IS DISTINCT FROM s.new;

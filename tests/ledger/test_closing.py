@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer.ledger.closing import close_days, held_blocks, neighbours, put_day_start, refresh, value_days
+from indexer.ledger.closing import close_days, neighbours, put_day_start, refresh, undated_blocks, value_days
 from indexer.ledger.connect import Database
 from indexer.ledger.rows import add_digests, row_hashes
 from indexer.model import Flows, Span
@@ -168,11 +168,52 @@ async def test_neighbours_of_midnight_are_the_nearest_flows_of_both_days(ready: 
     assert (far.before, far.after) == (None, None)
 
 
-async def test_held_blocks_are_those_of_any_deployment_as_the_fewest_spans(ready: Database) -> None:
-    await store(ready, 0, 9, reading())
-    await store(ready, 10, 19, reading(owner=TWO))
-    await store(ready, 30, 39, reading())
-    assert await held_blocks(ready, CHAIN) == [Span(0, 19), Span(30, 39)]
+async def test_undated_blocks_are_those_beyond_the_days_with_known_bounds_as_the_fewest_spans(ready: Database) -> None:
+    """Five days begin at blocks 0, 8640 ... 34560: what is read within the first four of them asks for nothing."""
+    await store(ready, 0, 8645, reading())
+    assert await undated_blocks(ready, CHAIN) == []
+    await store(ready, 34_550, 34_569, reading())
+    await store(ready, 34_570, 34_579, reading(owner=TWO))
+    await store(ready, 40_000, 40_009, reading())
+    assert await undated_blocks(ready, CHAIN) == [Span(34_550, 34_579), Span(40_000, 40_009)]
+
+
+async def test_undated_blocks_are_those_of_any_deployment(database: Database) -> None:
+    await known(database, deployment("one"), deployment("two"))
+    await store(database, 0, 9, reading())
+    await store(database, 10, 19, reading(owner=TWO))
+    await store(database, 30, 39, reading())
+    assert await undated_blocks(database, CHAIN) == [Span(0, 19), Span(30, 39)]
+
+
+async def test_days_whose_bounds_come_late_are_closed_where_something_is_held(database: Database) -> None:
+    """Nothing marked them when they were read: deployment two begins and ends later, and a day between is not held."""
+    await known(database, deployment("one"), deployment("two"))
+    await store(database, 0, 8640 + 99, reading())
+    await store(database, 3 * 8640 + 5, 3 * 8640 + 9, reading())
+    await store(database, 8640 - 1, 8640, reading(owner=TWO))
+    await database.fetch("DELETE FROM dirty_day")
+    for number, day in enumerate(DAYS[:5]):
+        await put_day_start(database, CHAIN, day, number * 8640)
+    assert await close_days(database, CHAIN, DAYS[4]) == [DAYS[0], DAYS[1], DAYS[3]]
+    assert await days(database) == [(DAYS[0], 0, 8640, 8640), (DAYS[1], 0, 100, 8640), (DAYS[3], 0, 5, 8640)]
+    assert await days(database, "made.two") == [(DAYS[0], 0, 1, 8640), (DAYS[1], 0, 1, 8640)]
+    assert await close_days(database, CHAIN, DAYS[4]) == []
+
+
+async def test_statistics_are_learned_where_there_are_none_and_when_a_tenth_was_added(database: Database) -> None:
+    async def rows_known(more: int) -> int:
+        await database.fetch(
+            "INSERT INTO trade_daily (chain_id, deployment, day, pool, token0, token1, swaps, in0, in1, out0, out1)"
+            " SELECT 7, 'made.one', '2026-01-01', sha256(gen_random_uuid()::text::bytea), '', '', 1, 0, 0, 0, 0"
+            " FROM generate_series(1, $1)",
+            more,
+        )
+        await database.fetch("SELECT learn_statistics()")
+        rows = await database.fetch("SELECT reltuples FROM pg_class WHERE oid = 'trade_daily'::regclass")
+        return int(rows[0]["reltuples"])
+
+    assert [await rows_known(more) for more in (5000, 100, 900)] == [5000, 5000, 6000]
 
 
 async def test_who_closes_at_once_closes_once(ready: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
@@ -144,3 +145,66 @@ async def test_a_payload_fits_however_many_chains_there_are(closed: Database, li
     await refresh(closed)
     told = await listener.next()
     assert (told["days"], len(told["chains"])) == (3, 100)
+
+
+SAME = """
+WITH gone AS (DELETE FROM protocol_day WHERE day = $1 RETURNING *)
+INSERT INTO protocol_day SELECT * FROM gone
+"""
+CHANGES = (
+    SAME,
+    "UPDATE protocol_day SET flows = flows WHERE day = $1",
+    "UPDATE protocol_day SET fees_usd = coalesce(fees_usd, 0) + 1 WHERE day = $1",
+    "UPDATE protocol_day SET unpriced = unpriced + 1 WHERE day = $1 AND chain_id = 8",
+    "DELETE FROM protocol_day WHERE day = $1 AND chain_id = 8",
+    """INSERT INTO protocol_day (chain_id, protocol, day, flows, unpriced, blocks_held, blocks, exactness)
+    VALUES (8, 'made', $1, 1, 0, 1, 1, '') ON CONFLICT DO NOTHING""",
+    """UPDATE protocol_day SET day = day + 1 WHERE chain_id = 8 AND day = $1
+    AND NOT EXISTS (SELECT FROM protocol_day WHERE chain_id = 8 AND day = $1::date + 1)""",
+    "UPDATE protocol SET methodology = methodology || '.' WHERE $1::date IS NOT NULL",
+    "UPDATE chain SET name = name || 'x' WHERE chain_id = 8 AND $1::date IS NOT NULL",
+)
+
+
+async def shown(database: Database) -> set[tuple[Any, ...]]:
+    return {tuple(row) for row in await database.fetch("SELECT * FROM yield_daily")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_told_is_what_differs_whatever_was_written(
+    closed: Database, listener: Listener, seed: int
+) -> None:
+    """Rows made again with the same figures, changed, added, moved and gone, texts of protocols and names of chains:
+    always the days, and the chains, on which yield_daily is not what it was."""
+    await closed.fetch("INSERT INTO chain (chain_id, name) VALUES (8, 'other')")
+    chance = random.Random(seed)
+    for _ in range(8):
+        for change in chance.choices(CHANGES, k=chance.randint(0, 2)):
+            await closed.fetch(change, chance.choice(DAYS[:3]))
+        before = await shown(closed)
+        await refresh(closed)
+        differs = before ^ await shown(closed)
+        days = sorted({row[0] for row in differs})
+        assert await listener.next() == {
+            "days": len(days),
+            "first": days[0].isoformat() if days else None,
+            "last": days[-1].isoformat() if days else None,
+            "chains": sorted({row[1] for row in differs}),
+        }
+
+
+async def test_figures_made_during_a_refresh_are_told_by_the_next_one(
+    closed: Database, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh sees one moment: what comes after it began is neither shown nor told by it."""
+    real = closing.query
+    monkeypatch.setattr(closing, "query", lambda name: "SELECT pg_sleep(0.5)" if name == "pause" else real(name))
+    monkeypatch.setattr(closing, "_REFRESH", (*closing._REFRESH[:3], "pause", *closing._REFRESH[3:]))
+    refreshing = asyncio.create_task(refresh(closed))
+    await asyncio.sleep(0.25)
+    await closed.fetch("DELETE FROM protocol_day WHERE day = $1", DAYS[0])
+    await refreshing
+    assert (await listener.next())["days"] == 3
+    assert await listener.shown() == DAYS[:3]
+    await refresh(closed)
+    assert await listener.next() == {"days": 1, "first": "2026-01-01", "last": "2026-01-01", "chains": ["made"]}

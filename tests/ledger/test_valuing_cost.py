@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -56,26 +57,29 @@ STEPS = [
     ("drop_prices", ()),
     ("put_outside_prices", ()),
     ("put_pegs", ()),
-    ("put_pool_prices", (True,)),
-    ("put_pool_prices", (False,)),
+    ("put_pool_prices", (True, 0, 0)),
+    ("put_pool_prices", (True, 7, 1)),
+    ("put_pool_prices", (False, 0, 0)),
+    ("put_pool_prices", (False, 7, 1)),
     ("drop_protocol_parts", ()),
     ("put_protocol_parts", ()),
     ("put_protocol_days", ()),
 ]
 
 
-async def plan(connection: Connection, name: str, *more: bool) -> str:
-    day = await connection.fetchval("SELECT $1::date + $2::int", FIRST, DAYS - 1)
-    rows = await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {query(name)}", CHAIN, day, *more)
+async def plan(connection: Connection, name: str, quotes: tuple[int, ...] = (), days: tuple[int, ...] = ()) -> str:
+    day = FIRST + timedelta(days=DAYS - 1)
+    values = (CHAIN, day, *quotes, *(day - timedelta(days=back) for back in days))
+    rows = await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {query(name)}", *values)
     return "\n".join(row[0] for row in rows)
 
 
 @pytest.mark.parametrize(("name", "more"), STEPS, ids=lambda value: str(value))
-async def test_valuing_a_day_reads_eight_of_them(long: Database, name: str, more: tuple[bool, ...]) -> None:
+async def test_valuing_a_day_reads_eight_of_them(long: Database, name: str, more: tuple[int, ...]) -> None:
     """Each side of a trade once: at most sixteen days' rows in any scan, never the whole table."""
     async with long.pool.acquire() as connection, connection.transaction():
         of_figures = "protocol" in name
         await connection.execute(query("allow_nested_loops" if of_figures else "avoid_nested_loops"))
-        text = await plan(connection, name, *more)
+        text = await plan(connection, name, more[:1], more[1:])
     assert not HISTORY.search(text), text
     assert all(int(float(found)) <= 16 * POOLS for found in ROWS.findall(text)), text
