@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from indexer.errors import DatabaseUnusable
+from indexer.ledger.guard import Guard
 
 Result = TypeVar("Result")
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"  # the only form handed out
 
 OLDEST = 14  # multiranges, and what else the SQL uses, came with Postgres 14
-RECOVERY = 30  # seconds a database may be away before the run gives up
+RECOVERY = 30  # seconds a database may be away, full or read-only before the run gives up
 
+# By which the server learns within 30 seconds that the machine of a client is gone, and lets go of all it held.
+_KEPT_ALIVE = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+_SEVERAL = 5  # attempts, within some two seconds, after which a fault that goes by is worth telling
 _SERVER = "SELECT pg_backend_pid()"
 _UNREACHED = "The database cannot be reached ({}). Check its URL, or leave it out for our own."
 _POOLER = (
@@ -36,24 +47,24 @@ TRANSIENT = (
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
     asyncpg.InterfaceError,
-    ConnectionError,
-    TimeoutError,
+    asyncpg.InternalClientError,  # the driver's, where a session is ended while it is given back
+    OSError,  # of the network, the name service, or its Unix socket while it starts
 )
 
-# What somebody must mend: room, memory, rights.
-STUCK = (
-    asyncpg.DiskFullError,
-    asyncpg.OutOfMemoryError,
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
+# What may go by while somebody watches: room is made, or after a failover a server that takes writes is there.
+LACKING = (asyncpg.DiskFullError, asyncpg.ReadOnlySQLTransactionError)
+
+# What somebody must mend: memory, rights.
+STUCK = (asyncpg.OutOfMemoryError, asyncpg.InsufficientPrivilegeError)
+
+log = structlog.get_logger()
 
 
 class Database:
-    """A pool of connections to one database."""
+    """A pool of connections to one database. guard: what this process's leases stand on."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], recovery: int = RECOVERY) -> None:
-        self.pool = pool
+        self.pool, self.guard = pool, Guard(pool)
         self._recovery = recovery
 
     @classmethod
@@ -63,9 +74,9 @@ class Database:
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
-                max_size=size,
+                max_size=size + 1,  # one is the guard's
                 init=_prepare,
-                server_settings={"application_name": "indexer", "timezone": "UTC", "jit": "off"},
+                server_settings={"application_name": "indexer", "timezone": "UTC", "jit": "off", **_KEPT_ALIVE},
             )
         except (ValueError, asyncpg.ClientConfigurationError):  # its text may hold a part of the password
             raise DatabaseUnusable(
@@ -107,10 +118,17 @@ class Database:
         return await self._tried(attempt)
 
     async def _tried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        failed: list[float] = []  # when; a fault at the end of an hour's statement is tried again, too
+
+        def for_long(_: RetryCallState) -> bool:
+            failed.append(time.monotonic())
+            return failed[-1] - failed[0] >= self._recovery
+
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TRANSIENT),
+            retry=retry_if_exception_type(TRANSIENT + LACKING),
             wait=wait_random_exponential(multiplier=0.1, max=2),
-            stop=stop_after_delay(self._recovery),
+            stop=for_long,
+            before_sleep=self._waits,
             reraise=True,
         )
         try:
@@ -120,11 +138,24 @@ class Database:
                 f"The database has failed for {self._recovery} seconds ({_sentence(error)}). What was committed stays: "
                 "bring it back and run again."
             ) from error
+        except LACKING as error:
+            raise DatabaseUnusable(
+                f"The database could not go on for {self._recovery} seconds ({_sentence(error)}). Give it what it "
+                "lacks and run again; what was committed stays."
+            ) from error
         except STUCK as error:
             raise DatabaseUnusable(
                 f"The database cannot go on ({_sentence(error)}). Give it what it lacks and run again; what was "
                 "committed stays."
             ) from error
+
+    async def _waits(self, state: RetryCallState) -> None:
+        """Says once what is waited for, and leaves a server that takes no writes: another one may have its name now."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await self.pool.expire_connections()
+        if isinstance(error, Exception) and state.attempt_number == (1 if isinstance(error, LACKING) else _SEVERAL):
+            log.warning("the database cannot go on: waiting", seconds=self._recovery, reason=_sentence(error))
 
 
 async def _refuse_unfit(pool: asyncpg.Pool[asyncpg.Record]) -> None:

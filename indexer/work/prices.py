@@ -24,7 +24,8 @@ async def load_prices(database: Database, file: Path) -> int:
     if mistakes:
         raise BadInput(sentences(file.name, mistakes))
     staged = [(known[row.chain], row.day, row.token, row.line, row.usd, row.source) for row in rows]
-    for chain_id in await prices.put_file_prices(database, file.name, staged):
+    await prices.put_file_prices(database, file.name, staged)
+    for chain_id in known.values():  # where the answer was lost, a repeated attempt finds nothing that changes
         await closing.value_days(database, chain_id)
     await closing.refresh(database)
     return len(rows)

@@ -17,9 +17,9 @@ INSERT INTO retired_span (chain_id, deployment, first_block, last_block)
 SELECT $1, $2, lower(span), upper(span) - 1 FROM span;
 
 -- name: remember_reason
--- Days that wait for their new figures already are restated for this reason, too.
+-- Days that wait for their new figures already are restated for this reason, too, unless it is the latest one they have.
 UPDATE restated_day SET reason = reason || '; ' || $3
-WHERE chain_id = $1 AND deployment = $2 AND closed_at IS NULL AND reason <> $3;
+WHERE chain_id = $1 AND deployment = $2 AND closed_at IS NULL AND right('; ' || reason, length($3) + 2) <> '; ' || $3;
 
 -- name: remember_days
 -- Remembers the closed days of a deployment, and of which kinds and bases their figures know.
@@ -62,14 +62,14 @@ SELECT
     CASE WHEN f.kind_basis = ANY(r.known) THEN 0 END, f.amount
 FROM restated_day AS r
 JOIN deployment_day AS d USING (chain_id, deployment, day)
-JOIN (
+CROSS JOIN LATERAL (
     SELECT
-        deployment, concat_ws('.', kind, source, side, basis) AS column_name, kind || '.' || basis AS kind_basis, token,
+        concat_ws('.', kind, source, side, basis) AS column_name, kind || '.' || basis AS kind_basis, token,
         sum(amount) AS amount
     FROM flow_daily
-    WHERE chain_id = $1 AND day = $2 AND deployment = ANY($3::text[])
-    GROUP BY deployment, kind, source, side, basis, token
-) AS f USING (deployment)
+    WHERE chain_id = $1 AND day = $2 AND deployment = r.deployment
+    GROUP BY kind, source, side, basis, token
+) AS f
 WHERE r.chain_id = $1 AND r.day = $2 AND r.deployment = ANY($3::text[]) AND r.closed_at IS NULL
     AND d.blocks_held >= least(r.blocks_held, d.blocks)
 ON CONFLICT (chain_id, deployment, day, column_name, token, restated_at) DO UPDATE SET new = excluded.new;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from indexer.ledger.connect import Database
 from indexer.ledger.sql import texts
 from indexer.reclassify import Reclassified, reclassify
 from indexer.settings import Settings, load_settings
+from tests.simulation import oracle
 
 FOLDER = Path(demo.__file__).parent
 CHAIN = {"chain_id": 31337, "block_ms": 1_000_000, "multicall3": MULTICALL3}
@@ -34,6 +36,12 @@ OUTCOMES = {
     "JOIN day_start AS next ON next.chain_id = s.chain_id AND next.day = d.day + 1 ORDER BY 1, 2",
     "leases": "SELECT first_block, last_block FROM lease",
 }  # fmt: skip
+
+BOOKED = """
+SELECT '0x' || encode(contract, 'hex'), '0x' || encode(token, 'hex'), kind::text, side::text, basis::text, count(*), sum(amount)
+FROM flow GROUP BY 1, 2, 3, 4, 5
+"""
+_TOLD: dict[tuple[int, int, int], dict[oracle.Key, tuple[int, int]]] = {}
 
 
 def settings(rpc: str | Sequence[str], **changes: Any) -> Settings:
@@ -86,3 +94,18 @@ async def complaints(database: Database) -> dict[str, int]:
     """Rows of each check of sql/checks that has any."""
     found = {name: len(await database.fetch(text)) for name, text in texts("checks")}
     return {name: rows for name, rows in found.items() if rows}
+
+
+async def booked(database: Database) -> dict[oracle.Key, tuple[int, int]]:
+    """Number and sum of the flows in the ledger, as the oracle tells them."""
+    rows = [tuple(row) for row in await database.fetch(BOOKED)]
+    return {row[:5]: (row[5], int(row[6])) for row in rows}  # type: ignore[misc]
+
+
+async def told(rpc: str, first: int, last: int, per: int = 10**6) -> dict[oracle.Key, tuple[int, int]]:
+    """What the oracle makes of these blocks of the demo chain."""
+    if (first, last, per) not in _TOLD:
+        manifests = [path.read_text("utf-8") for path in sorted((FOLDER / "protocols").glob("*.toml"))]
+        logs = await asyncio.to_thread(lambda: list(oracle.read(rpc, last)))
+        _TOLD[first, last, per] = oracle.flows(logs, manifests, first, per)
+    return _TOLD[first, last, per]
