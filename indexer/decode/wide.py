@@ -131,12 +131,24 @@ def sum_by_group(words: Words, group: Ints, groups: int) -> list[int]:
     sums = [0] * groups
     if not len(words):
         return sums
-    order = np.argsort(group, kind="stable")
+    order = np.argsort(group.astype(np.uint16) if groups <= 1 << 16 else group, kind="stable")  # 16 bits: radix sort
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    totals = np.add.reduceat(words[order].astype(np.uint64), starts, axis=0)
-    for row, number in zip(totals.tolist(), group[order][starts].tolist(), strict=True):
-        sums[number] = sum(word << (32 * (7 - at)) for at, word in enumerate(row))
+    packed = _carried(np.add.reduceat(words[order].astype(np.uint64), starts, axis=0)).tobytes()
+    for at, number in enumerate(group[order][starts].tolist()):
+        sums[number] = int.from_bytes(packed[36 * at : 36 * at + 36], "big")
     return sums
+
+
+def _carried(totals: U64) -> NDArray[np.uint32]:
+    """(n, 9) big-endian words of sums of fewer than 2^32 values, from the sums of each word alone, (n, 8)."""
+    result = np.zeros((len(totals), 9), ">u4")
+    carry: U64 = np.zeros(len(totals), np.uint64)
+    for at in range(7, -1, -1):
+        total = totals[:, at] + carry
+        result[:, at + 1] = total & _LOW
+        carry = total >> _BITS
+    result[:, 0] = carry
+    return result
 
 
 def _top(words: Words) -> int:

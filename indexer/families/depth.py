@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from indexer.model import Ints, Where
@@ -53,6 +55,7 @@ def in_reach(liquidity: int, sqrt_price: int, tick: int, spacing: int) -> tuple[
     return liquidity * _Q96 * (above - price) // (above * price), liquidity * (price - below) // _Q96
 
 
+@lru_cache(1 << 12)  # a pool seldom leaves its tick spacing from one range to the next
 def sqrt_ratio(tick: int) -> int:
     """sqrt(1.0001^tick) as Q64.96, as TickMath.getSqrtRatioAtTick gives it. tick: at most 887,272 either way."""
     ratio = 1 << 128

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,7 @@ from indexer.model import Answers
 _DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerDay:
+class AnswerDay(NamedTuple):
     """Answers of one aggregator on one day (days since 1970), in chain order, each with its log."""
 
     day: int

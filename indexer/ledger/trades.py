@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from indexer.decode import wide
-from indexer.model import Trades
+from indexer.model import Octets, Trades
 
 _DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class TradeDay:
+class TradeDay(NamedTuple):
     """Trades of one pool on one day (days since 1970): raw sums of what came in and went out, and the depth after them.
 
     depth0, depth1: raw units, None where the family cannot know.
@@ -40,6 +39,17 @@ def trade_days(batches: Sequence[Trades]) -> list[TradeDay]:
     return [day for trades in batches if len(trades.where) for day in _trade_days(trades)]
 
 
+def trade_columns(trades: Mapping[str, Sequence[TradeDay]]) -> list[list[object]]:
+    """The parameters of put_range_trades: deployments, which are the keys, then each field of TradeDay."""
+    rows = [one for days in trades.values() for one in days]
+    deployments: list[object] = [name for name, days in trades.items() for _ in days]
+    columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in TradeDay._fields]
+    for name in ("in0", "in1", "out0", "out1", "depth0", "depth1"):
+        at = TradeDay._fields.index(name)
+        columns[at] = [None if amount is None else str(amount) for amount in columns[at]]
+    return [deployments, *columns]
+
+
 def _trade_days(trades: Trades) -> list[TradeDay]:
     where = trades.where
     group = (where.time // _DAY) * len(where.emitters) + where.emitter
@@ -49,25 +59,15 @@ def _trade_days(trades: Trades) -> list[TradeDay]:
     depth0, depth1 = (
         [None] * len(last) if depth is None else wide.to_ints(depth[last]) for depth in (trades.depth0, trades.depth1)
     )
-    pools = where.contract[last]
-    return [
-        TradeDay(
-            number // len(where.emitters),
-            pools[at].tobytes(),
-            trades.token0[last[at]].tobytes(),
-            trades.token1[last[at]].tobytes(),
-            count[at],
-            in0[at],
-            in1[at],
-            out0[at],
-            out1[at],
-            int(where.block[last[at]]),
-            int(where.log_index[last[at]]),
-            depth0[at],
-            depth1[at],
-        )
-        for at, number in enumerate(numbers)
-    ]
+    days = [number // len(where.emitters) for number in numbers]
+    addresses = (_octets(column[last]) for column in (where.contract, trades.token0, trades.token1))
+    places = (column[last].tolist() for column in (where.block, where.log_index))
+    columns = (days, *addresses, count, in0, in1, out0, out1, *places, depth0, depth1)
+    return list(map(TradeDay._make, zip(*columns, strict=True)))
+
+
+def _octets(addresses: Octets) -> list[bytes]:
+    return [address.tobytes() for address in addresses]
 
 
 def _groups(group: np.ndarray) -> tuple[list[int], np.ndarray, np.ndarray, list[int]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from eth_abi.abi import decode, encode
 
 from .chain import Chain
-from .world import SUSHI_TOKEN, Pool, Token, keccak
+from .world import SPACINGS, SUSHI_TOKEN, Pool, Token, keccak
 
 MULTICALL3 = bytes.fromhex("ca11bde05977b3631167028862be2a173976ca11")
 
@@ -29,6 +29,7 @@ POOL: dict[bytes, Callable[[Pool], bytes]] = {
     _selector("token0()"): lambda pool: encode(["address"], [pool.token0.address]),
     _selector("token1()"): lambda pool: encode(["address"], [pool.token1.address]),
     _selector("fee()"): lambda pool: encode(["uint24"], [pool.tier]),
+    _selector("tickSpacing()"): lambda pool: encode(["int24"], [SPACINGS[pool.tier]]),
     _selector("slot0()"): lambda pool: encode(["uint256"] * 7, [pool.sqrt_price, 0, 0, 1, 1, 0, 1]),
 }
 AGGREGATE3 = _selector("aggregate3((address,bool,bytes)[])")

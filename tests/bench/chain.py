@@ -6,12 +6,11 @@ Blocks count from the one that made the real factory, so that the packaged manif
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 
+from .blocks import Blocks, Part, Size
 from .world import (
     BURN,
     CHEF,
@@ -29,9 +28,7 @@ from .world import (
     Ints,
     Octets,
     Pool,
-    Wide,
     integers,
-    made_up,
     make_pools,
     make_tokens,
     negative,
@@ -42,26 +39,11 @@ from .world import (
 
 BASE_BLOCK = 12_369_621
 BASE_TIME = 1_620_156_420  # UTC seconds of that block
-SLOT = 12  # seconds from block to block
-TAIL = 64  # empty blocks after the last final one
 
-FOREIGN_POOLS, USERS = 5, 2000
+FOREIGN_POOLS = 5
 FOREIGN, POOL_MINTS, POOL_BURNS, TRANSFERS = 10, 20, 20, 5  # one for so many swaps
 SUSHI_MINTS = 4  # one for so many blocks
-AMOUNT_BITS = 90
 TOKEN_BITS = 40  # fewer, where a token has fewer than 18 decimals
-SPREAD_BITS = 30  # between the largest amounts and the smallest ordinary ones
-DUST, DUST_BITS = 100, 40  # one amount in so many is smaller by so much
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What a chain is made from; the same size makes the same chain."""
-
-    swaps: int
-    blocks: int
-    pools: int = 50
-    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +56,14 @@ class Truth:
     minted: int  # SUSHI to the chef
 
 
-@dataclass(slots=True)
-class Part:
-    """Logs of one layout. emitter (n), topics (n, k): ids; data: (n, 32 x words) octets; rows: places in the chain."""
-
-    block: Ints  # from 0
-    emitter: Ints
-    topics: Ints
-    data: Octets
-    rows: Ints
-
-
-class Chain:
-    """All logs in chain order, as columns, and the truth about them.
-
-    words: every address and topic that occurs (32 octets) with its id; emitter (n) and topics (n, 4; -1: none) are ids.
-    """
+class Chain(Blocks):
+    """The logs, and the truth about them."""
 
     def __init__(self, size: Size) -> None:
-        self.size = size
-        self.words: dict[bytes, int] = {}
+        super().__init__(size, BASE_BLOCK, BASE_TIME)
         self.tokens = make_tokens(size.pools)
         self.pools = make_pools(self.tokens, FACTORY, size.pools)
         self.foreign = make_pools(self.tokens, FOREIGN_FACTORY, FOREIGN_POOLS)
-        self._dice = np.random.default_rng(size.seed)
-        self._users = self._ids([padded(made_up(f"user {n}")) for n in range(USERS)])
-        self._opening = max(1, min(200, size.blocks // 10))  # blocks in which pools are made, before the first swap
         self._bought: list[tuple[int, Pool, bool, int]] = []
         self._minted: list[tuple[int, int]] = []
         self.parts = [self._created(), *self._swapped(), *self._moved(), *self._transferred()]
@@ -118,51 +82,9 @@ class Chain:
         minted = sum(amount for block, amount in self._minted if block <= end)
         return Truth(swaps, flows, {token: fee for token, fee in fees.items() if fee}, minted)
 
-    @property
-    def final(self) -> int:
-        """Number of the last final block, the last that may hold logs."""
-        return BASE_BLOCK + self.size.blocks - 1
-
     def block_of_swap(self, number: int) -> int:
         """Number of the block that holds the so-manieth swap of our pools, counted from 1."""
         return BASE_BLOCK + sorted(block for block, *_ in self._bought)[number - 1]
-
-    def block_hash(self, number: int) -> bytes:
-        """32 octets."""
-        return sha256(f"{self.size.seed}/{number}".encode()).digest()
-
-    def _ids(self, words: Sequence[bytes]) -> Ints:
-        return np.array([self.words.setdefault(one, len(self.words)) for one in words], np.int64)
-
-    def _address_ids(self, addresses: Sequence[bytes]) -> Ints:
-        return self._ids([padded(address) for address in addresses])
-
-    def _part(self, block: Ints, emitter: Ints, topics: Sequence[Ints], data: Sequence[Octets]) -> Part:
-        columns = np.stack([np.broadcast_to(topic, len(block)) for topic in topics], axis=1)
-        emitters = np.broadcast_to(emitter, len(block))
-        return Part(block, emitters, columns, np.concatenate(data, axis=1), np.zeros(0, np.int64))
-
-    def _blocks(self, count: int) -> Ints:
-        return self._dice.integers(self._opening, self.size.blocks, count)
-
-    def _some(self, ids: Ints, count: int) -> Ints:
-        return ids[self._dice.integers(0, len(ids), count)]
-
-    def _numbers(self, count: int) -> Octets:
-        return word(self._dice.integers(0, 1 << 64, count, np.uint64))
-
-    def _amounts(self, smaller: Ints) -> Wide:
-        """Amounts from 1 to 2^90, of all magnitudes alike; smaller: by how many bits to keep each below that."""
-        count = len(smaller)
-        low = self._dice.integers(0, 1 << 64, count, np.uint64)
-        high = self._dice.integers(0, 1 << (AMOUNT_BITS - 64), count, np.uint64)
-        dust = DUST_BITS * (self._dice.integers(0, DUST, count) == 0)
-        by = (smaller + dust + self._dice.integers(0, SPREAD_BITS, count)).astype(np.uint64)
-        wide, near, far = np.uint64(64), np.minimum(by, 63), np.maximum(by, 64)
-        joined = np.where(near > 0, high << (wide - np.maximum(near, 1)), 0) | low >> near
-        low = np.where(by < wide, joined, high >> (far - wide))
-        high = np.where(by < wide, high >> near, 0)
-        return np.maximum(low, high == 0), high.astype(np.int64)
 
     def _created(self) -> Part:
         """PoolCreated of both factories, over the opening blocks."""
@@ -233,23 +155,3 @@ class Chain:
                 self._blocks(others), self._some(tokens, others), users(others), users(others), self._numbers(others)
             ),
         ]
-
-    def _put_in_order(self) -> None:
-        """Blocks ascend; within a block chance decides. Three logs make a transaction."""
-        block = np.concatenate([part.block for part in self.parts])
-        order = np.lexsort((self._dice.random(len(block)), block))
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        self.block = block[order]
-        self.starts = np.searchsorted(self.block, np.arange(self.size.blocks + 1))  # and one past the last log
-        self.log_index = np.arange(len(block)) - self.starts[self.block]
-        self.tx_index = self.log_index // 3
-        self.tx = np.cumsum(self.log_index % 3 == 0) - 1
-        self.tx_hashes = np.frombuffer(self._dice.bytes(32 * int(self.tx[-1] + 1)), np.uint8).reshape(-1, 32)
-        self.emitter = np.concatenate([part.emitter for part in self.parts])[order]
-        self.topics = np.full((len(block), 4), -1, np.int64)
-        first = 0
-        for part in self.parts:
-            part.rows = place[first : first + len(part.block)]
-            self.topics[part.rows, : part.topics.shape[1]] = part.topics
-            first += len(part.block)

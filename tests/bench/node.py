@@ -13,54 +13,51 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 import uvloop
 
-from .calls import Contracts, Reverted
-from .chain import BASE_BLOCK, BASE_TIME, SLOT, TAIL, Chain, Size
+from .blocks import SLOT, TAIL, Size
+from .calls import Reverted
+from .chain import Chain
+from .faulty import Faults, Faulty, faults_of
+from .faulty import add_options as add_fault_options
 from .http import Http, Piece
+from .mixed_calls import contracts_of
+from .mixed_chain import MixedChain
 from .rows import json_rows
-from .world import Ints, padded
+from .search import Search, several
+from .terms import NO_LIMIT, STYLES, Refused, Terms
+from .world import Ints
 
 CHAIN_ID = 1
-NO_LIMIT = 1 << 62
-
-
-class Refused(Exception):
-    """Becomes the JSON-RPC error object."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.error = {"code": code, "message": message}
+UNLIMITED = Terms()
 
 
 @dataclass(slots=True)
 class Stats:
-    """What was asked and served so far; octets: of HTTP bodies sent."""
+    """What was asked and served so far. octets: of HTTP bodies sent. filters: first and last block answered, by filter."""
 
     requests: Counter[str] = field(default_factory=Counter)
     posts: int = 0
     refused: int = 0
     logs: int = 0
     octets: int = 0
+    filters: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class Node:
-    """Answers to JSON-RPC requests about a chain. max_range (blocks), max_results (logs): of one eth_getLogs."""
+    """Answers to JSON-RPC requests about a chain. terms: of eth_getLogs."""
 
-    def __init__(
-        self, chain: Chain, *, timed: bool = True, max_range: int = NO_LIMIT, max_results: int = NO_LIMIT
-    ) -> None:
+    def __init__(self, chain: Chain | MixedChain, *, timed: bool = True, terms: Terms = UNLIMITED) -> None:
         self.chain, self.stats = chain, Stats()
         self.rows = json_rows(chain, timed=timed)
         self.head = chain.final + TAIL
-        self._max_range, self._max_results = max_range, max_results
-        self._contracts = Contracts(chain)
-        self._mask = lru_cache(64)(self._wanted)
+        self._terms = terms
+        self._contracts = contracts_of(chain)
+        self._search = Search(chain)
         self._methods: Mapping[str, Callable[..., Sequence[Piece]]] = {
             "eth_chainId": lambda: [_json(hex(CHAIN_ID))],
             "eth_blockNumber": lambda: [_json(hex(self.head))],
@@ -99,45 +96,24 @@ class Node:
     def places(self, question: Mapping[str, Any]) -> Ints:
         """Which logs of the chain a filter object asks for, in chain order. Raises Refused beyond the limits."""
         first, last = self._number(question.get("fromBlock")), self._number(question.get("toBlock"))
-        if last - first + 1 > self._max_range:
-            raise Refused(-32600, _TOO_WIDE % (self._max_range, first, first + self._max_range - 1))
-        found = self._found(first, last, _several(question.get("address")), question.get("topics") or [])
-        if len(found) > self._max_results:
-            fitting = BASE_BLOCK + int(self.chain.block[found[self._max_results]]) - 1
-            raise Refused(-32602, _TOO_MANY % (self._max_results, first, max(first, fitting)))
+        found = self._search.places(first, last, question)
+        blocks, addresses = self.chain.base_block + self.chain.block[found], several(question.get("address"))
+        self._terms.check(first, last, len(addresses), blocks, self.rows.shape[1])
         return found
-
-    def _found(self, first: int, last: int, addresses: tuple[str, ...], topics: Sequence[Any]) -> Ints:
-        blocks = self.chain.size.blocks
-        low, high = (int(self.chain.starts[min(max(at - BASE_BLOCK, 0), blocks)]) for at in (first, last + 1))
-        good = np.ones(max(0, high - low), bool)
-        if addresses:
-            good &= self._mask(addresses)[self.chain.emitter[low:high]]
-        for position, values in enumerate(topics):
-            if position == 4:
-                good &= False
-            elif wanted := _several(values):
-                good &= self._mask(wanted)[self.chain.topics[low:high, position]]
-            else:
-                good &= self.chain.topics[low:high, position] >= 0
-        return np.flatnonzero(good) + low
-
-    def _wanted(self, values: tuple[str, ...]) -> np.ndarray:
-        """By id whether a word is one of the values; the last place, that of no topic, never is."""
-        mask = np.zeros(len(self.chain.words) + 1, bool)
-        for value in values:
-            octets = bytes.fromhex(value[2:])
-            at = self.chain.words.get(octets if len(octets) == 32 else padded(octets))
-            if at is not None:
-                mask[at] = True
-        return mask
 
     def _logs(self, question: Mapping[str, Any]) -> Sequence[Piece]:
         found = self.places(question)
         self.stats.logs += len(found)
+        self._note(question)
         if not len(found):
             return [b"[]"]
         return [b"[", np.take(self.rows, found, axis=0).data.cast("B")[:-1], b"]"]
+
+    def _note(self, question: Mapping[str, Any]) -> None:
+        first, last = (self._number(question.get(name)) for name in ("fromBlock", "toBlock"))
+        rest = {name: value for name, value in question.items() if name in ("address", "topics")}
+        low, high = self.stats.filters.get(key := _json(rest).decode(), (first, last))
+        self.stats.filters[key] = (min(low, first), max(high, last))
 
     def _block(self, block: str, _whole: bool = False) -> Sequence[Piece]:
         number = self._number(block)
@@ -145,7 +121,7 @@ class Node:
             return [b"null"]
         hashes = {"hash": number, "parentHash": number - 1}
         header = {name: "0x" + self.chain.block_hash(at).hex() for name, at in hashes.items()}
-        time = BASE_TIME + SLOT * (number - BASE_BLOCK)
+        time = self.chain.base_time + SLOT * (number - self.chain.base_block)
         return [_json({"number": hex(number), **header, "timestamp": hex(time), "transactions": []})]
 
     def _call(self, call: Mapping[str, str], _block: str = "latest") -> Sequence[Piece]:
@@ -161,24 +137,7 @@ class Node:
         return self.chain.final if block in ("finalized", "safe") else int(str(block), 16)
 
 
-# What Alchemy says, as far as it tells a client what to do.
-_TOO_WIDE = (
-    "You can make eth_getLogs requests with up to a %d block range. Based on your parameters, this block range "
-    "should work: [0x%x, 0x%x]"
-)
-_TOO_MANY = (
-    "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no limit on the "
-    "response size, or you can request any block range with a cap of %d logs in the response. Based on your parameters "
-    "and the response size limit, this block range should work: [0x%x, 0x%x]"
-)
 _json = msgspec.json.encode
-
-
-def _several(values: object) -> tuple[str, ...]:
-    """The alternatives of a filter's place; none: anything goes."""
-    if values is None:
-        return ()
-    return (values,) if isinstance(values, str) else tuple(values)  # type: ignore[arg-type]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -189,6 +148,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-range", type=int, default=NO_LIMIT, help="most blocks of one eth_getLogs")
     parser.add_argument("--max-results", type=int, default=NO_LIMIT, help="most logs of one eth_getLogs")
+    parser.add_argument("--style", choices=STYLES, help="a provider's terms, instead of these two")
     parser.add_argument("--no-log-timestamp", action="store_true", help="logs without blockTimestamp")
 
 
@@ -198,11 +158,11 @@ def size_of(options: argparse.Namespace) -> Size:
     return Size(options.swaps, blocks, options.pools, options.seed)
 
 
-async def _serve(node: Node, port: int) -> None:
+async def _serve(node: Node, port: int, faults: Faults) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(ending, stop.set)
-    server = await loop.create_server(lambda: Http(node.http), "127.0.0.1", port)
+    server = await loop.create_server(lambda: Faulty(node.http, faults), "127.0.0.1", port)
     print(json.dumps({"port": server.sockets[0].getsockname()[1], "logs": len(node.rows)}), flush=True)
     await stop.wait()
     server.close()
@@ -212,12 +172,17 @@ def main() -> None:
     """Builds the chain and answers until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.node", description=__doc__)
     add_options(parser)
+    parser.add_argument("--mixed", action="store_true", help="events of every family; --swaps: logs wanted")
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--latency-ms", type=int, default=0, help="before each answer")
+    add_fault_options(parser)
     options = parser.parse_args()
-    limits = {"max_range": options.max_range, "max_results": options.max_results}
-    node = Node(Chain(size_of(options)), timed=not options.no_log_timestamp, **limits)
+    terms = Terms(options.max_range, options.max_results) if options.style is None else STYLES[options.style]
+    chain = (MixedChain if options.mixed else Chain)(size_of(options))
+    node = Node(chain, timed=not options.no_log_timestamp, terms=terms)
+    Http.latency = options.latency_ms / 1000
     gc.freeze()
-    uvloop.run(_serve(node, options.port))
+    uvloop.run(_serve(node, options.port, faults_of(options)))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .chain import BASE_BLOCK, BASE_TIME, SLOT, Chain, Part
+from .blocks import SLOT, Blocks, Part
 from .world import Octets, octets
 
 AT_ONCE = 20_000  # rows
 _HEX = np.frombuffer(b"".join(b"%02x" % value for value in range(256)), np.uint16)
 
 
-def json_rows(chain: Chain, *, timed: bool) -> Octets:
+def json_rows(chain: Blocks, *, timed: bool) -> Octets:
     """(n, width): each log's JSON object, spaces, and a comma. timed: with blockTimestamp."""
     writer = _Writer(chain, timed)
     texts = [writer.text(part, slice(0, 1)) for part in chain.parts if len(part.rows)]
@@ -30,13 +30,13 @@ def json_rows(chain: Chain, *, timed: bool) -> Octets:
 class _Writer:
     """The values that many logs share, as text by number."""
 
-    def __init__(self, chain: Chain, timed: bool) -> None:
+    def __init__(self, chain: Blocks, timed: bool) -> None:
         self._chain, self._timed = chain, timed
         numbers = range(chain.size.blocks)
         self._words = _hex(octets(list(chain.words)))
-        self._numbers = _quantities([BASE_BLOCK + number for number in numbers])
-        self._times = _quantities([BASE_TIME + SLOT * number for number in numbers])
-        self._hashes = _hex(octets([chain.block_hash(BASE_BLOCK + number) for number in numbers]))
+        self._numbers = _quantities([chain.base_block + number for number in numbers])
+        self._times = _quantities([chain.base_time + SLOT * number for number in numbers])
+        self._hashes = _hex(octets([chain.block_hash(chain.base_block + number) for number in numbers]))
         self._small = _quantities(range(int(chain.log_index.max()) + 1))
 
     def text(self, part: Part, some: slice) -> Octets:
