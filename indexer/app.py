@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.chain.chains import Chain, load_chains
-from indexer.chain.lane import ATTEMPTS
-from indexer.chain.pool import Endpoints
+from indexer.chain.pool import ATTEMPTS, Endpoints
 from indexer.chain.rpc import Endpoint
 from indexer.documents import File
 from indexer.errors import BadInput
@@ -26,6 +25,7 @@ from indexer.storage import ledger
 from indexer.work.feeds import is_feed, read_along
 from indexer.work.job import ChainJob
 from indexer.work.progress import Estimate, Progress
+from indexer.work.share import Share
 from indexer.work.together import together
 
 __all__ = [
@@ -55,17 +55,22 @@ class Catalogue:
 
 @dataclass(slots=True)
 class Run:
-    """A run in progress, for whoever shows it. tell: who wants to know each chain's cost before it is read."""
+    """A run in progress, for whoever shows it. tell: who wants to know each chain's cost before it is read.
+
+    share: who lets other processes read along; helped: calls that these made so far.
+    """
 
     protocols: list[str] = field(default_factory=list)
     progress: dict[str, Progress] = field(default_factory=dict)
     pools: dict[str, Endpoints] = field(default_factory=dict)
     tell: Callable[[Estimate], None] | None = None
+    share: Callable[[Share], None] | None = None
+    helped: int = 0
 
     @property
     def requests(self) -> int:
         """Calls made so far."""
-        return sum(pool.requests for pool in self.pools.values())
+        return self.helped + sum(pool.requests for pool in self.pools.values())
 
 
 def catalogue(settings: Settings, manifests: Iterable[File] | None = None, quotes: Sequence[File] = ()) -> Catalogue:
@@ -99,7 +104,8 @@ async def up(
     await register_chosen(settings, database, known, chosen)
     jobs = []
     for name, members in chosen.items():
-        pool, progress = pool_of(known.chains[name], settings.chains[name]), Progress(name, tell=run.tell)
+        pool = pool_of(known.chains[name], settings.chains[name])
+        progress = Progress(name, tell=run.tell, share=run.share)
         jobs.append(ChainJob(settings, pool, members, database, progress))
         run.pools[name], run.progress[name] = pool, progress
     async with AsyncExitStack() as stack:

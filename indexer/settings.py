@@ -156,7 +156,7 @@ class Settings(BaseSettings):
 
     manifests, tokens: protocol files and token lists, or folders of them, read besides the packaged ones. archive: a
     folder or an fsspec URL, "none" for none, None for a folder in data_dir. keep_flows: whole months besides the
-    present one whose flows stay; None: all.
+    present one whose flows stay; None: all. workers: processes of a run that read side by side.
     """
 
     model_config = SettingsConfigDict(
@@ -183,6 +183,7 @@ class Settings(BaseSettings):
     prices: PriceSettings = PriceSettings()
     archive: Annotated[SecretStr, AfterValidator(_place)] | None = None
     keep_flows: Annotated[Whole, Field(ge=1, le=1_200)] | None = None
+    workers: Annotated[Whole, Field(ge=1, le=64)] = 1
 
     @property
     def archive_place(self) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from indexer import watch
+from indexer import storage, watch
 from indexer.cli.command import cli
 from indexer.cli.options import (
     ConfigOption,
@@ -30,6 +30,9 @@ from indexer.settings import Settings
 from indexer.watch.bar import shown
 from indexer.work.progress import Estimate
 
+if TYPE_CHECKING:
+    from indexer.workers import Workers
+
 
 @cli.command()
 def demo(data_dir: DataDirOption = None, database: DatabaseOption = None, verbose: VerboseOption = False) -> None:
@@ -46,6 +49,9 @@ def up(
     protocol: ProtocolOption = None,
     start: FromOption = None,
     to: ToOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes that read side by side; 1 if left out.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Stop when the history is read.")] = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
@@ -55,22 +61,31 @@ def up(
     """Read final history into the ledger, close days, refresh yield_daily, and go on with new blocks."""
     watch.configure(verbose)
     values = given(protocols=protocol, start=start, to=to, database=database, data_dir=data_dir, chains=chains(rpc))
-    run(_up(settings(config, values), once))
+    chosen = settings(config, values | given(workers=workers))
+    run(_up(chosen, once, helping(chosen)))
 
 
-async def _up(chosen: Settings, once: bool) -> None:
+def helping(chosen: Settings) -> Workers:
+    """The reading processes that the settings ask for besides this one, which has nothing open yet."""
+    from indexer.workers import Workers
+
+    return Workers(chosen.workers - 1)
+
+
+async def _up(chosen: Settings, once: bool, workers: Workers) -> None:
     from indexer import app
 
     known = app.catalogue(chosen)
     app.wanted(chosen, known)  # mistakes are told before a database is started
     state = app.Run(tell=_tell)
-    async with app.ledger(chosen) as database:
+    async with storage.place(chosen) as url, storage.opened(url) as database, workers.reading(chosen, url, state):
         closed = asyncio.Event()
         with shown(state, console, until=closed):
             task = asyncio.create_task(app.up(chosen, known, database, state, once=once, on_close=closed.set))
             try:
                 await asyncio.wait({task, asyncio.create_task(closed.wait())}, return_when=asyncio.FIRST_COMPLETED)
                 if closed.is_set():
+                    await workers.end()
                     show(console, await protocol_table(database, state.protocols))
                 if closed.is_set() and not once and chosen.to is None:
                     console.print("Going on with blocks as they become final; Ctrl-C stops it.")

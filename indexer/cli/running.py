@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import shutil
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from indexer.errors import IndexerError, Refuse
+from indexer.loop import runner
 
 console = Console(stderr=True)
 if not console.is_terminal:
@@ -26,10 +26,9 @@ def width() -> int | None:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Runs a verb; an error becomes its sentence and its exit code, an interrupt ends with 130."""
-    gc.set_threshold(200_000, 50, 50)  # millions of short-lived log objects, none of them in cycles
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_ended_by_sigterm(work))
+        with runner() as running:
+            running.run(_ended_by_sigterm(work))
     except KeyboardInterrupt:
         console.print("Stopped; what was committed stays, the next run continues.")
         raise SystemExit(130) from None
@@ -52,11 +51,3 @@ async def _ended_by_sigterm(work: Coroutine[Any, Any, None]) -> None:
         await work
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from indexer.errors import LeaseLost
@@ -14,9 +14,10 @@ from indexer.ledger.answers import AnswerDay, answer_days
 from indexer.ledger.archive import Kept, put_kept
 from indexer.ledger.connect import Connection, Database
 from indexer.ledger.flows import NoRoomError, copy_flows, encoded, ensure_months
+from indexer.ledger.outlook import Outlook, first_look, look
 from indexer.ledger.rows import DayPart, Owner
 from indexer.ledger.sql import query
-from indexer.ledger.trades import TradeDay, trade_days
+from indexer.ledger.trades import trade_columns, trade_days
 from indexer.model import Classified, Member, Quarantined, Span, Step
 from indexer.spans import missing
 
@@ -62,20 +63,21 @@ class Reading:
 
 
 async def claim(
-    database: Database, chain_id: int, wanted: Mapping[str, Span], size: int | Callable[[int, tuple[str, ...]], int]
+    database: Database,
+    chain_id: int,
+    wanted: Mapping[str, Span],
+    size: int | Callable[[int, tuple[str, ...]], int],
+    outlook: Outlook | None = None,
 ) -> Lease | None:
     """Takes the lowest blocks that some deployment wants and nobody holds or reads, at most `size`; None if none.
 
-    size: a number of blocks, or what tells it from the first block and the deployments.
+    size: a number of blocks, or what tells it from the first block and the deployments. outlook: what was seen before.
     """
+    seen, guard = Outlook(list(wanted)) if outlook is None else outlook, database.guard
 
     async def work(connection: Connection) -> Lease | None:
         await connection.execute(query("lock_claims"), chain_id)
-        await connection.execute(query("drop_expired_leases"), chain_id)
-        rows = await connection.fetch(query("held"), chain_id, list(wanted))
-        held: dict[str, list[Span]] = {deployment: [] for deployment in wanted}
-        for row in rows:
-            held[row["deployment"]].append(Span(row["first_block"], row["last_block"]))
+        held = seen.take(await connection.fetch(query("held_since"), chain_id, seen.reading, seen.latest))
         gaps = {name: missing(span, held[name]) for name, span in wanted.items()}
         chosen = choose(gaps, size if isinstance(size, int) else 1 << 62)
         if chosen is None:
@@ -83,10 +85,15 @@ async def claim(
         span, names = chosen
         if not isinstance(size, int):
             span = Span(span.first, min(span.last, span.first + size(span.first, names) - 1))
-        values = (chain_id, span.first, span.last, list(names), holder(), LEASE_SECONDS)
+        own = guard.number if guard.held else None
+        values = (chain_id, span.first, span.last, list(names), holder(), LEASE_SECONDS, own)
         return Lease(chain_id, await connection.fetchval(query("take_lease"), *values), span, names)
 
-    return await database.transaction(work)
+    async with seen.turn:
+        if seen.held is None:
+            await first_look(database, chain_id, seen)  # takes a while, so not while others wait for the lock
+        await database.fetch(query("drop_dead_leases"), chain_id, guard.number)
+        return await database.transaction(work)
 
 
 def choose(gaps: Mapping[str, Sequence[Span]], size: int) -> tuple[Span, tuple[str, ...]] | None:
@@ -101,11 +108,8 @@ def choose(gaps: Mapping[str, Sequence[Span]], size: int) -> tuple[Span, tuple[s
 
 
 async def held(database: Database, chain_id: int, deployments: Sequence[str]) -> dict[str, list[Span]]:
-    """Spans held or being read, per deployment."""
-    result: dict[str, list[Span]] = {name: [] for name in deployments}
-    for row in await database.fetch(query("held"), chain_id, list(deployments)):
-        result[row["deployment"]].append(Span(row["first_block"], row["last_block"]))
-    return result
+    """Spans held or being read, per deployment, merged."""
+    return await look(database, chain_id, Outlook(list(deployments)))
 
 
 async def held_hull(database: Database, chain_id: int, deployments: Sequence[str]) -> Span | None:
@@ -114,10 +118,13 @@ async def held_hull(database: Database, chain_id: int, deployments: Sequence[str
     return None if row["first_block"] is None else Span(row["first_block"], row["last_block"])
 
 
-async def leased_elsewhere(database: Database, chain_id: int, wanted: Mapping[str, Span], own: Iterable[int]) -> bool:
-    """Whether somebody else holds a lease for blocks that are wanted; own: this process's fences."""
+async def leased_elsewhere(
+    database: Database, chain_id: int, wanted: Mapping[str, Span], own: Iterable[int]
+) -> dict[int, bool]:
+    """Leases of others for blocks that are wanted, and whether they still hold; own: this process's fences."""
     first, last = min(span.first for span in wanted.values()), max(span.last for span in wanted.values())
-    return bool(await database.fetch(query("leases_of_others"), chain_id, list(wanted), list(own), first, last))
+    rows = await database.fetch(query("leases_of_others"), chain_id, list(wanted), list(own), first, last)
+    return {row["fence"]: row["alive"] for row in rows}
 
 
 async def renew(database: Database, leases: Iterable[Lease]) -> None:
@@ -245,14 +252,8 @@ async def _put_range(connection: Connection, lease: Lease, reading: Reading, par
             for part in parts
         ],
     )
-    await connection.executemany(
-        query("put_range_trade"),
-        [
-            _trade_row(chain_id, number, owner.deployment, trade)
-            for owner, made in reading.classified.items()
-            for trade in trade_days(made.trades)
-        ],
-    )
+    trades = {owner.deployment: trade_days(made.trades) for owner, made in reading.classified.items()}
+    await connection.execute(query("put_range_trades"), chain_id, number, *trade_columns(trades))
     answers = [(owner, one) for owner, made in reading.classified.items() for one in answer_days(made.answers)]
     await connection.executemany(
         query("put_range_answer"), [_answer_row(chain_id, number, owner.deployment, one) for owner, one in answers]
@@ -261,13 +262,8 @@ async def _put_range(connection: Connection, lease: Lease, reading: Reading, par
     await connection.execute(query("mark_dirty"), chain_id, list(lease.deployments), days, span.first, span.last)
 
 
-def _trade_row(chain_id: int, number: int, deployment: str, trade: TradeDay) -> tuple[object, ...]:
-    day, *rest = astuple(trade)
-    return (chain_id, number, deployment, _day(day), *rest)
-
-
 def _answer_row(chain_id: int, number: int, deployment: str, answer: AnswerDay) -> tuple[object, ...]:
-    day, *rest = astuple(answer)
+    day, *rest = answer
     return (chain_id, number, deployment, _day(day), *rest)
 
 

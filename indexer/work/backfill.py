@@ -13,6 +13,7 @@ import structlog
 from indexer.chain.meter import metered
 from indexer.errors import DatabaseUnusable, LeaseLost, Retry
 from indexer.ledger import ranges
+from indexer.ledger.outlook import look
 from indexer.ledger.ranges import LEASE_SECONDS, Lease
 from indexer.model import Span
 from indexer.spans import missing
@@ -20,13 +21,14 @@ from indexer.work.group import Group
 from indexer.work.history import ensure_history
 from indexer.work.progress import Progress
 from indexer.work.reading import read_range
+from indexer.work.share import share_of
 from indexer.work.source import range_blocks
 from indexer.work.streams import ensure_openings
 from indexer.work.together import together
 
 READERS = 4  # ranges in flight per group: while one waits for its answer another is decoded and a third is copied
 PATIENCE = 5  # times a range may fail in a row before the run gives up
-_POLL = 1  # seconds between looks at ranges that others read
+_SHORTEST, _POLL = 0.05, 1  # seconds between looks at ranges that others read: twice as long each time
 
 log = structlog.get_logger()
 
@@ -49,20 +51,34 @@ async def refill(group: Group, targets: Mapping[str, Span], final: int, progress
     if not wanted:
         return
     target = Span(min(span.first for span in wanted.values()), max(span.last for span in wanted.values()))
-    held = await ranges.held(group.database, group.chain_id, list(wanted))
-    left = [missing(span, held[name]) for name, span in wanted.items()]
+    left = await _left(group, wanted)
     progress.blocks_wanted += max(sum(map(len, spans)) for spans in left)
-    if not any(left) and not await _others_read(group, wanted, set()):
+    if not any(left) and not await _others(group, wanted, set()):
         return
     progress.stage = "reading parameters"
     await ensure_history(group, target)
     await ensure_openings(group, target)
-    if group.archive is not None and any(left):
-        await group.archive.look(Span(min(span.first for spans in left for span in spans), target.last))
     progress.stage = "reading logs"
+    if progress.share is not None:
+        progress.share(share_of(group, wanted, final))
+    await read_missing(group, wanted, final, progress)
+
+
+async def read_missing(group: Group, wanted: Mapping[str, Span], final: int, progress: Progress) -> None:
+    """Claims, reads and commits until every wanted block is held, whoever reads it; parameters must be known."""
+    group.missing = dict(zip(wanted, await _left(group, wanted), strict=True))
+    left = [span for spans in group.missing.values() for span in spans]
+    if group.archive is not None and left:
+        await group.archive.look(Span(min(left).first, max(span.last for span in wanted.values())))
     leases: set[Lease] = set()
-    async with _heartbeat(group, leases):
+    async with group.database.guard, _heartbeat(group, leases):
         await together(_read_all(group, wanted, final, progress, leases) for _ in range(READERS))
+
+
+async def _left(group: Group, wanted: Mapping[str, Span]) -> list[list[Span]]:
+    """What each deployment lacks that nobody reads yet."""
+    held = await look(group.database, group.chain_id, group.outlook)
+    return [missing(span, held[name]) for name, span in wanted.items()]
 
 
 async def _read_all(
@@ -72,15 +88,15 @@ async def _read_all(
     while True:
         lease = await _claim(group, wanted)
         if lease is None:
-            if not await _others_read(group, wanted, leases):
+            if not await _freed(group, wanted, leases):
                 return
-            await asyncio.sleep(_POLL)
             continue
         leases.add(lease)
         try:
             await _read_one(group, lease, final, progress)
             failures = 0
         except LeaseLost as lost:
+            group.look_anew()
             log.warning("range taken over", chain=group.pool.chain.name, reason=str(lost))
         except Retry as error:
             failures += 1
@@ -99,7 +115,7 @@ async def _read_all(
 async def _claim(group: Group, wanted: Mapping[str, Span]) -> Lease | None:
     """The next range; one that is granted to a reader cancelled meanwhile is given back."""
     size = partial(range_blocks, group)
-    claiming = asyncio.ensure_future(ranges.claim(group.database, group.chain_id, wanted, size))
+    claiming = asyncio.ensure_future(ranges.claim(group.database, group.chain_id, wanted, size, group.outlook))
     try:
         return await asyncio.shield(claiming)
     except asyncio.CancelledError:
@@ -114,14 +130,27 @@ async def _read_one(group: Group, lease: Lease, final: int, progress: Progress) 
         reading = await read_range(group, lease.span, lease.deployments, final)
     reading = replace(reading, requests=meter.requests, octets=meter.octets)
     await ranges.commit(group.database, lease, reading)
+    await group.keep_limits()
     progress.blocks_done += len(lease.span)
     progress.logs += reading.logs_received
     progress.flows += reading.flows
 
 
-async def _others_read(group: Group, wanted: Mapping[str, Span], leases: set[Lease]) -> bool:
-    """Whether some block is being read by another process, which might die and leave it to us."""
-    own = {lease.fence for lease in leases}
+async def _freed(group: Group, wanted: Mapping[str, Span], leases: set[Lease]) -> bool:
+    """Waits until a range that others read is committed, or free since they died; False if nobody else reads one."""
+    before, pause = await _others(group, wanted, leases), _SHORTEST
+    now = before
+    while now.keys() == before.keys() and now:
+        await asyncio.sleep(min(pause, _POLL))
+        if not all(now.values()):
+            return True
+        now, pause = await _others(group, wanted, leases), pause * 2
+    return bool(before)
+
+
+async def _others(group: Group, wanted: Mapping[str, Span], leases: set[Lease]) -> dict[int, bool]:
+    """Fencing numbers of what other processes read of this, and whether they live; if not, it is left to us."""
+    own = [lease.fence for lease in leases]
     return await ranges.leased_elsewhere(group.database, group.chain_id, wanted, own)
 
 

@@ -156,7 +156,7 @@ async def _old_state(pool: Endpoints, wish: Wish, final: Header) -> Told:
     wish.old_state = await has_state(pool, contract, block)
     if wish.old_state:
         return State.OK, f"there at block {block:,}", 0
-    most, width = pool.limits.max_blocks, sum(len(span) for plan in wish.plans for span in plan.history)
+    most, width = pool.limits.blocks, sum(len(span) for plan in wish.plans for span in plan.history)
     if most is None or width // most <= DEAR:
         return State.OK, f"none at block {block:,}; none is needed", 0
     says = (

@@ -13,7 +13,7 @@ from indexer.decode.columns import Fault, Raw, decode
 from indexer.decode.signature import Event, parse_event
 from indexer.errors import BadInput
 from indexer.manifest import Deployment
-from indexer.model import Address, Batch, Ints, Mask, Quarantined, Subscription
+from indexer.model import Address, Batch, Ints, Mask, Quarantined, Subscription, Where
 from indexer.work.group import subscriptions
 
 
@@ -30,11 +30,8 @@ class Matched:
 
     def emitters(self) -> set[Address]:
         """Every contract that emitted one of the logs, those that could not be decoded included."""
-        found = {_emitter(raw, fault) for raw, _, fault in self.faults}
-        for batch in self.batches.values():
-            used = np.unique(batch.where.emitter)
-            found |= {batch.where.emitters[at].tobytes() for at in used.tolist()}
-        return found
+        unsound = {_emitter(raw, fault) for raw, _, fault in self.faults}
+        return unsound.union(*(present(batch.where) for batch in self.batches.values()))
 
     def quarantined(self, members: Set[Address] | None) -> list[Quarantined]:
         """The undecodable logs of members (None: of any emitter)."""
@@ -79,6 +76,12 @@ class Matcher:
         if text not in self._decoded:
             self._decoded[text] = decode(event, raw)
         return self._decoded[text]
+
+
+def present(where: Where) -> set[Address]:
+    """The contracts that emitted at least one of the rows."""
+    used = np.bincount(where.emitter, minlength=len(where.emitters)) > 0
+    return set(np.ascontiguousarray(where.emitters[used]).view("V20")[:, 0].tolist())
 
 
 def refuse_doubles(claims: Mapping[str, Sequence[Ints]]) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from indexer.chain.fetch import FIRST_BLOCKS, LOGS_WANTED, QuestionSize
-from indexer.chain.lane import BATCH, SECOND
+from indexer.chain.fetch import AHEAD
+from indexer.chain.lane import BATCH
 from indexer.chain.limits import Limits
 from indexer.chain.logs import NO_TIME, Answer, parse
+from indexer.chain.pace import SECOND
 from indexer.chain.planner import Shape
 from indexer.chain.pool import Endpoints
 from indexer.chain.providers import tariff
+from indexer.chain.sizing import LOGS_WANTED, QuestionSize, range_blocks
 from indexer.errors import TooMuch
 from indexer.model import Span
 from indexer.work.backfill import READERS
@@ -27,12 +29,14 @@ HEADERS_PER_DAY = 3  # to find where a day begins: none where flows tell it, up 
 MISSED = 14  # blocks with logs per header where blocks are slot-timed: Ethereum misses about one slot in a hundred
 DAY_MS = 86_400_000
 
+Sizes = Mapping[Shape, QuestionSize]
+
 
 @dataclass(slots=True)
 class Density:
     """What the answers to one shape were like. took: nanoseconds; quickest: of one answer."""
 
-    question: QuestionSize = field(default_factory=lambda: QuestionSize(FIRST_BLOCKS))
+    question: QuestionSize
     answers: int = 0
     blocks: int = 0
     logs: int = 0
@@ -78,16 +82,25 @@ class Cost:
 
 
 async def estimate(
-    pool: Endpoints, plans: Sequence[Plan], target: Span, sample: int = SAMPLE, *, old_state: bool = True
+    pool: Endpoints,
+    plans: Sequence[Plan],
+    target: Span,
+    sample: int = SAMPLE,
+    *,
+    old_state: bool = True,
+    sizes: Sizes | None = None,
 ) -> Estimate:
     """The cost of what the plans hold. old_state: whether the endpoint has state at old blocks, as far as is known.
+
+    sizes: take over what the sample teaches of their shapes.
 
     Asks about `sample` eth_getLogs, at least one per question; raises what the endpoints raise.
     """
     before, cost = pool.requests, Cost()
     count = max(1, sample // max(1, sum(len(plan.questions) for plan in plans)))
     for plan in plans:
-        found = {shape: await _density(pool, shape, plan.blocks, count) for shape in plan.questions}
+        asked = {shape: (sizes or {}).get(shape, QuestionSize()) for shape in plan.questions}
+        found = {shape: await _density(pool, shape, size, plan.blocks, count) for shape, size in asked.items()}
         _add(cost, pool, plan, found, old_state=old_state)
     if cost.blocks:
         cost.others += HEADERS_PER_DAY * max(1, len(target) * pool.chain.block_ms // DAY_MS)
@@ -99,29 +112,32 @@ async def estimate(
     )  # fmt: skip
 
 
-async def _density(pool: Endpoints, shape: Shape, spans: Sequence[Span], count: int) -> Density:
+async def _density(pool: Endpoints, shape: Shape, question: QuestionSize, spans: Sequence[Span], count: int) -> Density:
     """Asks `count` times, evenly over the spans, each time for as much as the fetcher would ask for by then."""
-    found = Density()
+    found = Density(question)
     for first, most in _places(spans, count):
         size = min(found.question.size(pool.limits), most)
+        times = 0
         while size:
-            size = await _look(pool, shape, Span(first, first + size - 1), found)
+            times += 1
+            size = await _look(pool, shape, Span(first, first + size - 1), found, times)
     return found
 
 
-async def _look(pool: Endpoints, shape: Shape, asked: Span, found: Density) -> int:
-    """Asks once; 0, or how many blocks to ask for instead where that was too much."""
-    part = shape.split(pool.limits.max_addresses or len(shape.emitters or ()) or 1)[0]
+async def _look(pool: Endpoints, shape: Shape, asked: Span, found: Density, times: int) -> int:
+    """Asks for the so-manieth time; 0, or how many blocks to ask for instead where that was too much."""
+    parts = shape.split(pool.limits.max_addresses or len(shape.emitters or ()) or 1)
     began = time.monotonic_ns()
     try:
-        answer, _ = await pool.ask("eth_getLogs", [part.filter(asked)], lambda body: parse(body, asked))
+        answer, _ = await pool.ask("eth_getLogs", [parts[0].filter(asked)], lambda body: parse(body, asked))
     except TooMuch as refusal:
         if len(asked) == 1:
             raise
-        found.question.refused(len(asked), refusal)
-        return max(1, min(len(asked) // 2, found.question.size(pool.limits)))
+        return (
+            len(asked) if refusal.too_many_addresses else found.question.refuse(len(asked), refusal, pool.limits, times)
+        )
     found.saw(len(asked), answer, time.monotonic_ns() - began)
-    found.question.saw(len(asked), answer.logs, pool.limits)
+    found.question.saw(len(asked), answer.logs * len(parts), pool.limits)
     return 0
 
 
@@ -141,12 +157,13 @@ def _add(cost: Cost, pool: Endpoints, plan: Plan, found: Mapping[Shape, Density]
     blocks, limits = sum(map(len, plan.blocks)), pool.limits
     cost.blocks += blocks
     sizes = {shape: seen.steady(blocks, limits) for shape, seen in found.items()}
-    width = min((blocks, *(size.range_blocks(limits) for size in sizes.values())))
+    width = min(blocks, range_blocks(sizes.values(), limits)) if sizes else 0
     ranges = -(-blocks // width) if width else 0
     for shape, seen in found.items():
         most = limits.max_addresses
         parts = 1 if most is None else len(shape.split(most))
-        questions = ranges * parts * -(-width // sizes[shape].size(limits))
+        size = sizes[shape].size(limits)
+        questions = parts * (-(-blocks // size) if size >= AHEAD * width else ranges * -(-width // size))
         headers = seen.of(seen.blocks_with_logs, blocks) if seen.untimed else 0
         if pool.chain.slot_timed_from is not None:
             headers = -(-headers // MISSED)

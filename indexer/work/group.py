@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 
 from indexer.archive.filters import Wanted
 from indexer.archive.store import Store
-from indexer.chain.fetch import FIRST_BLOCKS, Fetcher
+from indexer.chain.fetch import Fetcher
+from indexer.chain.limits import Limits
 from indexer.chain.planner import Shape, shapes
 from indexer.chain.pool import Endpoints
+from indexer.chain.sizing import FIRST_BLOCKS
 from indexer.families import FAMILIES, Family
 from indexer.ledger.connect import Database
+from indexer.ledger.context import put_endpoint_limit
+from indexer.ledger.outlook import Outlook
 from indexer.ledger.rows import Owner
 from indexer.manifest import Deployment
-from indexer.model import Address, Subscription
+from indexer.model import Address, Span, Subscription
 from indexer.work.archived import Archive
 from indexer.work.gaps import Gaps
 
@@ -29,7 +33,8 @@ class Group:
     members: per deployment the contracts met, None for those that are not its own. tokens: those described already.
     asking: held while strangers are asked, so that readers side by side do not ask the same ones. archive: what is
     looked up before the endpoints are asked, and kept of what they say. gaps: takes what the archive lacks, in a group
-    that asks no endpoint. told_at: the block at which a contract told what the archive has of it.
+    that asks no endpoint. told_at: the block at which a contract told what the archive has of it. outlook: what is held
+    and being read. missing: what was not when reading began, by deployment.
     """
 
     pool: Endpoints
@@ -44,8 +49,32 @@ class Group:
     gaps: Gaps | None = None
     told_at: dict[Address, int] = field(default_factory=dict)
     sizing: Fetcher | None = None
+    outlook: Outlook = field(init=False)
+    missing: Mapping[str, Sequence[Span]] = field(default_factory=dict)
     _fetchers: dict[tuple[Shape, ...], Fetcher] = field(default_factory=dict)
     _wanted: dict[tuple[str, ...], Wanted] = field(default_factory=dict)
+    _limits: dict[str, dict[str, int | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.look_anew()
+
+    def look_anew(self) -> None:
+        """What is held is read whole at the next look: others may have taken something out of the ledger."""
+        self.outlook = Outlook(self.ids)
+
+    async def keep_limits(self) -> None:
+        """Remembers what was learned of the endpoints since, so that a killed run need not learn it again."""
+        for endpoint, limits in self.pool.limits_by_fingerprint.items():
+            learned = limits.as_dict()
+            if learned != self._limits.setdefault(endpoint, Limits().as_dict()):
+                await put_endpoint_limit(self.database, endpoint, learned)
+                self._limits[endpoint] = learned
+
+    def until(self, names: tuple[str, ...], span: Span) -> int:
+        """The block up to which just these deployments lack what comes after a span they lack; below it if none do."""
+        own = [gap.last for name in names for gap in self.missing.get(name, ()) if gap.first <= span.last <= gap.last]
+        others = [gap.first - 1 for name, gaps in self.missing.items() if name not in names for gap in gaps]
+        return min([*own, *(last for last in others if last >= span.last)]) if len(own) == len(names) else 0
 
     @property
     def chain_id(self) -> int:
@@ -110,14 +139,16 @@ def groups(
     gaps: Gaps | None = None,
 ) -> list[Group]:
     """Deployments as they are read together, each group with its questions. store: where the archive lies, if any."""
-    return [
-        Group(
-            pool,
-            database,
-            members,
-            Fetcher(pool, shapes(event for one in members for event in subscriptions(one))),
-            archive=None if store is None else Archive(store, database, pool.chain.chain_id),
-            gaps=gaps,
-        )
-        for members in grouped(deployments)
-    ]
+    found = [group_of(pool, database, members, store) for members in grouped(deployments)]
+    for group in found:
+        group.gaps = gaps
+    return found
+
+
+def group_of(
+    pool: Endpoints, database: Database, deployments: Sequence[Deployment], store: Store | None = None
+) -> Group:
+    """Deployments that are read together."""
+    questions = shapes(event for one in deployments for event in subscriptions(one))
+    archive = None if store is None else Archive(store, database, pool.chain.chain_id)
+    return Group(pool, database, deployments, Fetcher(pool, questions), archive=archive)

@@ -93,12 +93,14 @@ class ChainJob:
         self._progress.stage = "done"
 
     async def _grouped(self, final: Header) -> list[Group]:
-        """What to read up to a head; feeds are asked for new phases once a day, before its days are closed."""
+        """What to read up to a head; once a day, before its days are closed, feeds and ledger are looked at anew."""
         if self._feeds_asked < day_of(final.time):
             last = final.number if self._settings.to is None else self._last
             wanted = [*self._deployments, *await self._feeds.resolve(Span(self._first, last), final)]
             if {one.id for one in wanted} != {name for group in self._groups for name in group.ids}:
                 self._groups = groups(self._pool, self._database, wanted, self._store)
+            for group in self._groups:
+                group.look_anew()
             self._feeds_asked = day_of(final.time)
         return self._groups
 
@@ -117,7 +119,8 @@ class ChainJob:
         await leave_out_pruned(self._pool, deepest, final.number)
         if self._progress.tell is not None:
             self._progress.stage = "estimating"
-            self._progress.tell(await estimate(self._pool, plans, wanted))
+            sizes = {shape: size for group in self._groups for shape, size in group.fetcher.sizes.items()}
+            self._progress.tell(await estimate(self._pool, plans, wanted, sizes=sizes))
 
     async def _keep_goals(self, final: Header) -> None:
         last = final.number if self._settings.to is None else self._last

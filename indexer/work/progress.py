@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexer.work.share import Share  # what speaks to nodes takes long to import
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Estimate:
 class Progress:
     """Counters of one chain's run; blocks count once per group of deployments that reads them.
 
-    tell: who wants to know the cost before the run begins; None: it is not estimated.
+    tell: who wants to know the cost before the run begins; None: it is not estimated. share: who lets other processes
+    read along.
     """
 
     chain: str
@@ -40,3 +45,4 @@ class Progress:
     flows: int = 0
     stage: str = "starting"
     tell: Callable[[Estimate], None] | None = None
+    share: Callable[[Share], None] | None = None

@@ -8,7 +8,7 @@ from indexer.ledger.ranges import Reading
 from indexer.ledger.rows import Owner
 from indexer.manifest import Deployment
 from indexer.model import Address, Batch, Classified, Context, Quarantined, Span, Step
-from indexer.work.classify import Matched, Matcher, refuse_doubles
+from indexer.work.classify import Matched, Matcher, present, refuse_doubles
 from indexer.work.group import Group, family_of, is_open
 from indexer.work.history import refuse_undecodable, steps_for
 from indexer.work.members import learn, own
@@ -95,9 +95,4 @@ def _check(made: dict[Owner, Classified]) -> None:
 
 
 def _emitters(classified: Classified) -> set[Address]:
-    found: set[Address] = set()
-    for flows in classified.flows:
-        where = flows.where
-        used = np.bincount(where.emitter, minlength=len(where.emitters)) > 0
-        found.update(emitter.tobytes() for emitter in where.emitters[used])
-    return found
+    return set().union(*(present(flows.where) for flows in classified.flows))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from indexer.archive.files import LogFile, LogKey
 from indexer.archive.filters import Filter, Wanted
-from indexer.chain.fetch import RANGE_LOGS, Logs, in_order
-from indexer.chain.logs import merge, take
+from indexer.chain.fetch import Logs, in_order, within
+from indexer.chain.logs import merge
 from indexer.chain.planner import shapes
+from indexer.chain.sizing import RANGE_LOGS
 from indexer.decode.columns import Raw
 from indexer.decode.signature import parse_event
 from indexer.errors import ArchiveUnusable
@@ -37,8 +36,13 @@ class Part:
 
 @dataclass(slots=True)
 class Gathered:
-    """Logs, the archive files they come from, and those written now that the index does not list yet."""
+    """Logs, the archive files they come from, and those written now that the index does not list yet.
 
+    holds: which files answer. until: as Fetcher.read.
+    """
+
+    holds: Collection[str] = LOGS
+    until: int = 0
     logs: Logs = field(default_factory=Logs)
     files: list[str] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
@@ -72,12 +76,13 @@ def range_blocks(group: Group, first: int, names: tuple[str, ...]) -> int:
 async def read_logs(group: Group, names: tuple[str, ...], span: Span) -> Gathered:
     """All logs of a span that some deployments want, with their times."""
     asked = events_of(group, names)
-    return await _gathered(group, asked, group.wanted(names, lambda: asked), span, LOGS)
+    found = Gathered(until=group.until(names, span))
+    return await _gathered(group, asked, group.wanted(names, lambda: asked), span, found)
 
 
 async def read_events(group: Group, asked: Sequence[Subscription], span: Span, *, timed: bool) -> Gathered:
     """All logs of a few rare events in a span."""
-    return await _gathered(group, asked, Wanted(asked), span, LOGS if timed else HISTORY)
+    return await _gathered(group, asked, Wanted(asked), span, Gathered(holds=LOGS if timed else HISTORY))
 
 
 def next_part(group: Group, asked: Sequence[Subscription], gap: Span, *, timed: bool) -> Part:
@@ -90,7 +95,7 @@ def next_part(group: Group, asked: Sequence[Subscription], gap: Span, *, timed: 
     if not lacking or group.gaps is not None:
         return Part(span, archived=not lacking)
     size = group.fetcher_for(tuple(shapes(lacking)), GLANCE).range_blocks
-    limit = group.pool.limits.max_blocks
+    limit = group.pool.limits.blocks
     dear = limit is not None and len(gap) // limit > DEAR
     return Part(Span(span.first, min(span.last, span.first + size - 1)), archived=False, dear=dear)
 
@@ -113,22 +118,21 @@ async def unarchived(
 
 
 async def _gathered(
-    group: Group, asked: Sequence[Subscription], wanted: Wanted, span: Span, holds: Collection[str]
+    group: Group, asked: Sequence[Subscription], wanted: Wanted, span: Span, found: Gathered
 ) -> Gathered:
-    found = Gathered()
     if group.archive is None:
-        await _fetch(group, asked, span, holds, found)
+        await _fetch(group, asked, span, found, found.until)
     else:
         at = span.first
         while at <= span.last:
-            piece = group.archive.piece(wanted, Span(at, span.last), holds)
+            piece = group.archive.piece(wanted, Span(at, span.last), found.holds)
             if not await _take(group.archive, piece, asked, found):
                 continue
             lacking = wanted.lacking(piece.answered)
             if lacking and group.gaps is not None:
                 group.gaps.note_logs(wanted.outside(piece.answered), [one.event for one in asked], piece.span)
             elif lacking:
-                await _fetch(group, lacking, piece.span, holds, found)
+                await _fetch(group, lacking, piece.span, found, found.until if piece.span.last == span.last else 0)
             at = piece.span.last + 1
     found.logs.groups = {key: in_order(merge(raws)) for key, raws in found.parts.items()}
     found.parts = {}
@@ -156,14 +160,12 @@ async def _take(archive: Archive, piece: Piece, asked: Iterable[Subscription], f
     return True
 
 
-async def _fetch(
-    group: Group, asked: Iterable[Subscription], span: Span, holds: Collection[str], found: Gathered
-) -> None:
-    """Adds what the endpoints answer, once the archive has it."""
-    questions, timed = tuple(shapes(asked)), holds == LOGS
+async def _fetch(group: Group, asked: Iterable[Subscription], span: Span, found: Gathered, until: int) -> None:
+    """Adds what the endpoints answer, once the archive has it. until: as Fetcher.read."""
+    questions, timed = tuple(shapes(asked)), found.holds == LOGS
     if not questions:
         return
-    logs = await (fetcher := group.fetcher_for(questions)).read(span, timed=timed)
+    logs = await (fetcher := group.fetcher_for(questions)).read(span, timed=timed, until=until)
     if timed:
         group.sizing = fetcher
     _add(found, logs.groups, logs.received)
@@ -181,9 +183,3 @@ def _add(found: Gathered, groups: dict[LogKey, Raw], received: int | None = None
     for key, raw in groups.items():
         if len(raw.where):
             found.parts.setdefault(key, []).append(raw)
-
-
-def within(raw: Raw, span: Span) -> Raw:
-    """The logs of a span, of logs in chain order."""
-    first, last = np.searchsorted(raw.where.block, [span.first, span.last + 1]).tolist()
-    return raw if first == 0 and last == len(raw.where) else take(raw, np.arange(first, last))

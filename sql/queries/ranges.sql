@@ -1,22 +1,32 @@
 -- Ranges: what is held, what is being read, and the one transaction that commits.
 
 -- name: held
--- Spans held or being read, per deployment, merged.
+-- Spans held, per deployment, merged.
 SELECT deployment, lower(span) AS first_block, upper(span) - 1 AS last_block
 FROM (
     SELECT deployment, unnest(range_agg(int8range(first_block, last_block, '[]'))) AS span
-    FROM (
-        SELECT deployment, first_block, last_block
-        FROM range_deployment
-        WHERE chain_id = $1 AND deployment = ANY($2::text[])
-        UNION ALL
-        SELECT taken.deployment, lease.first_block, lease.last_block
-        FROM lease
-        CROSS JOIN LATERAL unnest(lease.deployments) AS taken (deployment)
-        WHERE lease.chain_id = $1 AND taken.deployment = ANY($2::text[])
-    ) AS part
+    FROM range_deployment
+    WHERE chain_id = $1 AND deployment = ANY($2::text[])
     GROUP BY deployment
 ) AS merged;
+
+-- name: latest_fence
+-- The highest fencing number that is committed or being read: any later claim has a higher one.
+SELECT greatest(
+    (SELECT max(fence) FROM range WHERE chain_id = $1), (SELECT max(fence) FROM lease WHERE chain_id = $1), 0
+) AS fence;
+
+-- name: held_since
+-- What was committed under one of the fencing numbers $2 or under one above $3, and all that is being read.
+SELECT part.deployment, part.first_block, part.last_block, r.fence, false AS leased
+FROM range AS r
+JOIN range_deployment AS part USING (chain_id, range_id)
+WHERE r.chain_id = $1 AND (r.fence = ANY($2::bigint[]) OR r.fence > $3)
+UNION ALL
+SELECT taken.deployment, lease.first_block, lease.last_block, lease.fence, true
+FROM lease
+CROSS JOIN LATERAL unnest(lease.deployments) AS taken (deployment)
+WHERE lease.chain_id = $1;
 
 -- name: held_hull
 -- The lowest and the highest block that one of the deployments holds, or held before it was retired.
@@ -31,22 +41,44 @@ FROM (
 -- One claim a chain at a time.
 SELECT pg_advisory_xact_lock(hashtext('claim'), hashtext($1::bigint::text));
 
--- name: drop_expired_leases
--- Leases whose holders did not renew them: what they read is missing again.
-DELETE FROM lease WHERE chain_id = $1 AND expires_at < now();
+-- name: drop_dead_leases
+-- Leases whose holders died or did not renew them: what they read is missing again. Those of the process itself ($2)
+-- end by time alone; one that is just being committed is left.
+DELETE FROM lease
+WHERE chain_id = $1 AND fence IN (
+    SELECT fence
+    FROM lease
+    WHERE chain_id = $1 AND (
+        expires_at < now()
+        OR guard IS NOT NULL AND guard IS DISTINCT FROM $2::integer AND guard NOT IN (SELECT guard FROM live_guard)
+    )
+    FOR UPDATE SKIP LOCKED
+);
 
 -- name: take_lease
 -- Takes a range for deployments; the number it returns must still stand when the range commits.
-INSERT INTO lease (chain_id, first_block, last_block, deployments, holder, expires_at)
-VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::int))
+INSERT INTO lease (chain_id, first_block, last_block, deployments, holder, expires_at, guard)
+VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::int), $7)
 RETURNING fence;
 
 -- name: leases_of_others
--- Leases of these deployments between two blocks ($4, $5) that are not this process's own.
-SELECT fence
+-- Leases of these deployments between two blocks ($4, $5) that are not this process's own, and whether they still hold.
+SELECT fence, expires_at >= now() AND (guard IS NULL OR guard IN (SELECT guard FROM live_guard)) AS alive
 FROM lease
 WHERE chain_id = $1 AND deployments && $2::text[] AND fence <> ALL($3::bigint[])
     AND first_block <= $5 AND last_block >= $4;
+
+-- name: new_guard
+-- A number of its own for a process that reads ranges.
+SELECT nextval('guard');
+
+-- name: hold_guard
+-- The session holds the number as long as it lasts.
+SELECT pg_advisory_lock_shared(hashtext('guard'), $1::integer);
+
+-- name: ask_guard
+-- Whether the session still answers.
+SELECT 1;
 
 -- name: renew_leases
 -- The holder is alive: its leases last longer.
@@ -107,12 +139,21 @@ SELECT $1, $2, unnest($3::text[]), $4, $5;
 INSERT INTO range_day (chain_id, range_id, deployment, day, first_block, last_block, flows, digest)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
--- name: put_range_trade
--- What a range adds to a pool's day.
+-- name: put_range_trades
+-- What a range adds to pools' days (since 1970), by column. Amounts come as text, which costs the client least.
 INSERT INTO range_trade (
     chain_id, range_id, deployment, day, pool, token0, token1, swaps, in0, in1, out0, out1,
     close_block, close_log_index, depth0, depth1)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+SELECT
+    $1, $2, deployment, DATE '1970-01-01' + day, pool, token0, token1, swaps,
+    in0::numeric, in1::numeric, out0::numeric, out1::numeric, close_block, close_log_index,
+    depth0::numeric, depth1::numeric
+FROM unnest(
+    $3::text[], $4::integer[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bigint[], $9::text[], $10::text[],
+    $11::text[], $12::text[], $13::bigint[], $14::integer[], $15::text[], $16::text[]
+) AS trade (
+    deployment, day, pool, token0, token1, swaps, in0, in1, out0, out1, close_block, close_log_index, depth0, depth1
+);
 
 -- name: put_range_answer
 -- What a range adds to a feed's day: its answers, each with its log.

@@ -97,7 +97,8 @@ SELECT
 -- name: status_leases
 -- Ranges being read, and by whom.
 SELECT
-    c.name AS chain, l.first_block, l.last_block, l.deployments, l.holder, l.expires_at, l.expires_at > now() AS running
+    c.name AS chain, l.first_block, l.last_block, l.deployments, l.holder, l.expires_at,
+    l.expires_at > now() AND (l.guard IS NULL OR l.guard IN (SELECT guard FROM live_guard)) AS running
 FROM lease AS l
 JOIN chain AS c USING (chain_id)
 ORDER BY c.name, l.first_block;

@@ -110,10 +110,12 @@ def place(options: Sequence[str], server: EmbeddedPostgres | None = None) -> Ite
         yield Place(rpc, server, folder, node, postmaster)
 
 
-def index(where: Place, chain: Chain, database: str) -> Result:
-    """`indexer up --once` over the whole chain into a new database. Raises Wrong."""
+def index(where: Place, chain: Chain, database: str, endpoints: int = 1) -> Result:
+    """`indexer up --once` over the whole chain into a new database. endpoints: the node as so many. Raises Wrong."""
     url = where.server.url(database)
-    cost, cpu, asked = _measured(where, up(where, chain, url, where.folder / f"archive_{database}"))
+    command = up(where, chain, url, where.folder / f"archive_{database}")
+    command += [f"--rpc=ethereum={where.rpc}/{number}" for number in range(1, endpoints)]
+    cost, cpu, asked = _measured(where, command)
     truth = chain.truth()
     reading, logs = asyncio.run(_check(url, truth))
     where.server.forget(database)

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from indexer.ledger.embedded import EmbeddedPostgres
 
 from . import endtoend
+from .blocks import TAIL, Size
 from .calls import AGGREGATE3, MULTICALL3
-from .chain import BASE_BLOCK, TAIL, Chain, Size, Truth
+from .chain import BASE_BLOCK, Chain, Truth
 from .http import Http
-from .node import Node, Refused
+from .node import Node
+from .terms import Refused, Terms
 from .world import CHEF, FACTORY, KNOWN, NOBODY, POOL_CREATED, PPM, SUSHI, SWAP, TRANSFER, keccak, padded, pool_address
 
 SMALL = Size(swaps=150, blocks=40, pools=6, seed=7)
@@ -90,7 +92,7 @@ def test_a_filter_finds_what_a_naive_one_finds(question: dict[str, Any]) -> None
 def test_a_limited_node_offers_a_range_that_works(most_blocks: int, most_logs: int, question: dict[str, Any]) -> None:
     """A refused question, asked again as the refusal says, is answered unless one block alone is too much."""
     limited = Node.__new__(Node)
-    limited.__dict__ |= node().__dict__ | {"_max_range": most_blocks, "_max_results": most_logs}
+    limited.__dict__ |= node().__dict__ | {"_terms": Terms(most_blocks, most_logs)}
     for _ in range(2):
         try:
             places = limited.places(question)

@@ -123,7 +123,7 @@ async def lease(database: Database, first: int, last: int, *names: str) -> Lease
     """Exactly these blocks for exactly these deployments, held by others or not."""
     deployments = names or (ONE.deployment,)
     fence = await database.fetch(
-        ranges.query("take_lease"), CHAIN, first, last, list(deployments), ranges.holder(), ranges.LEASE_SECONDS
+        ranges.query("take_lease"), CHAIN, first, last, list(deployments), ranges.holder(), ranges.LEASE_SECONDS, None
     )
     return Lease(CHAIN, fence[0]["fence"], Span(first, last), tuple(deployments))
 

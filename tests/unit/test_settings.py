@@ -100,6 +100,18 @@ def test_the_archive_is_in_the_data_folder_unless_told_otherwise(
     assert (load_settings(None, {}).archive_place, load_settings(None, {}).keep_flows) == ("/srv/archive", 3)
 
 
+def test_one_process_reads_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the file, a variable or an argument; at least one, and not hundreds."""
+    assert load_settings(None, {}).workers == 1
+    path = written(tmp_path, "workers = 4\n")
+    assert load_settings(path, {}).workers == 4
+    monkeypatch.setenv("INDEXER_WORKERS", "3")
+    assert (load_settings(path, {}).workers, load_settings(path, {"workers": 2}).workers) == (3, 2)
+    monkeypatch.delenv("INDEXER_WORKERS")
+    for wrong in (0, 65, "many"):
+        assert problems(None, {"workers": wrong})[0].startswith("arguments: workers: ")
+
+
 @pytest.mark.parametrize("place", [" ", "a\nb", "s3://bucket/\x1b[31m"])
 def test_a_wrong_archive_is_refused_and_not_shown(place: str) -> None:
     (problem,) = problems(None, {"archive": place})

@@ -171,3 +171,13 @@ async def test_logs_without_times_need_headers(slot_timed: int | None) -> None:
     timed = await told(Pool([1] * 50_000))
     headers = said.requests - timed.requests
     assert headers == (50_000 if slot_timed is None else -(-50_000 // 14))
+
+
+async def test_what_the_sample_teaches_is_known_to_the_fetcher() -> None:
+    """Sizes of the fetcher are those of the density met, and it starts with no small question."""
+    pool = Pool(DENSITIES["flat"])
+    fetcher = Fetcher(pool, [ANYONE])  # type: ignore[arg-type]
+    await estimate(pool, [plan(pool)], pool.blocks, sizes=fetcher.sizes)  # type: ignore[arg-type]
+    pool.sizes.clear()
+    await fetcher.read(pool.blocks, timed=False)
+    assert min(pool.sizes) > 1500

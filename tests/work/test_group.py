@@ -5,8 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from indexer.chain.limits import Limits
 from indexer.families.uniswap_v3 import POOL_CREATED, SWAP
-from indexer.model import Basis, Kind
+from indexer.model import Basis, Kind, Span
 from indexer.work.group import family_of, groups, is_open, subscriptions
 from tests.work.world import ETHEREUM, FACTORY, OTHER_FACTORY, address, deployment
 
@@ -25,7 +28,7 @@ def test_open_deployments_are_read_together_and_bound_ones_together() -> None:
 def test_forks_of_one_family_ask_one_question() -> None:
     """Swap of any contract, and PoolCreated of both factories with it."""
     (group,) = groups(POOL, None, [OPEN, FORK])  # type: ignore[arg-type]
-    (shape,) = group.fetcher._questions
+    (shape,) = group.fetcher.questions
     assert shape.emitters is None
     assert len(shape.topics[0] or ()) == len({one.event for one in subscriptions(OPEN)})
 
@@ -33,7 +36,7 @@ def test_forks_of_one_family_ask_one_question() -> None:
 def test_a_named_deployment_asks_its_own_contracts_only() -> None:
     """The factory and the pools."""
     (group,) = groups(POOL, None, [NAMED])  # type: ignore[arg-type]
-    (shape,) = group.fetcher._questions
+    (shape,) = group.fetcher.questions
     assert shape.emitters == tuple(sorted([FACTORY, address("a pool")]))
 
 
@@ -51,3 +54,32 @@ def test_a_group_knows_its_chain_its_members_and_whose_flows_are_whose() -> None
     assert family_of(OPEN).name == "uniswap_v3"
     assert [one.event for one in subscriptions(OPEN)][:2] == [POOL_CREATED, SWAP]
     assert OPEN.counts == {Kind.FEE: Basis.ACCRUED}
+
+
+async def test_limits_are_remembered_as_soon_as_they_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each change, and not at all while nothing is known."""
+    limits, kept = Limits(), []
+
+    async def put(_: object, endpoint: str, learned: object) -> None:
+        kept.append((endpoint, learned))
+
+    monkeypatch.setattr("indexer.work.group.put_endpoint_limit", put)
+    pool: Any = SimpleNamespace(chain=ETHEREUM, limits_by_fingerprint={"abc": limits})
+    (group,) = groups(pool, None, [OPEN])  # type: ignore[arg-type]
+    await group.keep_limits()
+    assert kept == []
+    limits.max_logs = 10_000
+    await group.keep_limits()
+    await group.keep_limits()
+    assert kept == [("abc", Limits(max_logs=10_000).as_dict())]
+
+
+def test_questions_go_on_as_long_as_the_same_deployments_lack_blocks() -> None:
+    """Not into what is held, nor to where another deployment joins and asks with them."""
+    (group,) = groups(POOL, None, [OPEN, FORK])  # type: ignore[arg-type]
+    assert group.until(("dex.open",), Span(0, 9)) == 0, "nothing is known"
+    group.missing = {"dex.open": [Span(0, 99), Span(200, 299)], "fork.open": [Span(50, 299)]}
+    assert group.until(("dex.open",), Span(0, 9)) == 49
+    assert group.until(("dex.open", "fork.open"), Span(50, 59)) == 99
+    assert group.until(("fork.open",), Span(100, 109)) == 199
+    assert group.until(("dex.open", "fork.open"), Span(200, 209)) == 299
