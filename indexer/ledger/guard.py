@@ -39,7 +39,11 @@ class Guard:
         if self._task is None:
             self._tried.clear()
             self._task = asyncio.create_task(self._keep())
-        await self._tried.wait()
+        try:
+            await self._tried.wait()
+        except asyncio.CancelledError:  # who never came in is never let out
+            await self.__aexit__()
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         self._users -= 1
@@ -71,7 +75,8 @@ class Guard:
         self._tried.set()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), ASKED_EVERY)
+                async with asyncio.timeout(ASKED_EVERY):  # wait_for may lose a cancellation that comes with the event
+                    await self._lost.wait()
             self._lost.clear()
             await connection.execute(query("ask_guard"), timeout=ASKED_EVERY)
 

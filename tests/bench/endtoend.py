@@ -27,6 +27,7 @@ from indexer.ledger.embedded import EmbeddedPostgres
 from .chain import BASE_BLOCK, Chain, Truth
 from .measure import Cost, metered, python, run
 from .node import add_options, size_of
+from .stages import Stages, read_stages, timed_from_inside
 from .world import SUSHI
 
 PROTOCOLS = ("uniswap_v3", "sushiswap")
@@ -66,7 +67,8 @@ class Place:
 class Result:
     """One run. swaps: read; reading: swaps/s between the first and the last commit, None if they are few.
 
-    cpu: seconds by process; asked: the node's counters of this run; logs: received and used, where it counts them.
+    cpu: seconds by process; asked: the node's counters of this run; logs: received and used, where it counts them;
+    stages: what its parts took, where it was timed from inside.
     """
 
     swaps: int
@@ -75,6 +77,7 @@ class Result:
     asked: Mapping[str, Any]
     reading: float | None = None
     logs: tuple[int, int] | None = None
+    stages: Stages | None = None
 
     @property
     def rate(self) -> float:
@@ -110,16 +113,18 @@ def place(options: Sequence[str], server: EmbeddedPostgres | None = None) -> Ite
         yield Place(rpc, server, folder, node, postmaster)
 
 
-def index(where: Place, chain: Chain, database: str, endpoints: int = 1) -> Result:
+def index(where: Place, chain: Chain, database: str, endpoints: int = 1, workers: int = 1) -> Result:
     """`indexer up --once` over the whole chain into a new database. endpoints: the node as so many. Raises Wrong."""
     url = where.server.url(database)
-    command = up(where, chain, url, where.folder / f"archive_{database}")
+    stages = where.folder / "stages.json"
+    command = timed_from_inside(up(where, chain, url, where.folder / f"archive_{database}"), stages)
     command += [f"--rpc=ethereum={where.rpc}/{number}" for number in range(1, endpoints)]
+    command += ["--workers", str(workers)]
     cost, cpu, asked = _measured(where, command)
     truth = chain.truth()
     reading, logs = asyncio.run(_check(url, truth))
     where.server.forget(database)
-    return Result(truth.swaps, cost, cpu, asked, reading, logs)
+    return Result(truth.swaps, cost, cpu, asked, reading, logs, read_stages(stages))
 
 
 def up(where: Place, chain: Chain, url: str, archive: Path | None) -> list[str]:
@@ -205,6 +210,7 @@ FIGURES: Mapping[str, tuple[str, Figure]] = {
     "MB received": (",.1f", lambda one: one.asked["octets"] / 1e6),
     "HTTP requests": (",.0f", lambda one: one.asked["posts"]),
     "requests refused": (",.0f", lambda one: one.asked["refused"]),
+    "useful / received logs, %": (".1f", lambda one: 100 * one.logs[1] / one.logs[0] if one.logs else None),
     "CPU seconds of the reader": (".2f", lambda one: one.cpu["reader"]),
     "CPU seconds of Postgres": (".2f", lambda one: one.cpu["Postgres"]),
     "CPU seconds of the node": (".2f", lambda one: one.cpu["node"]),
@@ -218,11 +224,23 @@ def table(results: Sequence[Result], peers: Sequence[Result] = ()) -> str:
     lines = [f"| figure | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     methods = sorted({name for one in (*results, *peers) for name in one.asked["requests"]})
     asked: dict[str, tuple[str, Figure]] = {name: (",.0f", _requests(name)) for name in methods}
-    for name, (form, figure) in {**FIGURES, **asked}.items():
+    stages: dict[str, tuple[str, Figure]] = {
+        f"{part}: {name}": (".2f", _stage(part, name))
+        for part in ("CPU s", "s from start")
+        for name in (getattr(results[0].stages, _PARTS[part]) if results[0].stages else ())
+    }
+    for name, (form, figure) in {**FIGURES, **asked, **stages}.items():
         values = [figure(one) for one in results]
         cells = [*values, _median(values)] + ([_median([figure(one) for one in peers])] if peers else [])
         lines.append(f"| {name} | {' | '.join('-' if value is None else format(value, form) for value in cells)} |")
     return "\n".join(lines)
+
+
+_PARTS = {"CPU s": "cpu", "s from start": "clock"}
+
+
+def _stage(part: str, name: str) -> Figure:
+    return lambda one: getattr(one.stages, _PARTS[part]).get(name) if one.stages else None
 
 
 def _requests(method: str) -> Figure:
@@ -244,6 +262,7 @@ def main(arguments: Sequence[str], server: EmbeddedPostgres | None = None) -> st
     parser = argparse.ArgumentParser(prog="python -m tests.bench.endtoend", description=__doc__)
     add_options(parser)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1, help="processes that read")
     parser.add_argument("--peer", action="store_true", help="also the plain way, once a run")
     options = parser.parse_args(arguments)
     chain = Chain(size_of(options))
@@ -253,7 +272,7 @@ def main(arguments: Sequence[str], server: EmbeddedPostgres | None = None) -> st
     results, peers = [], []
     with place(of_node, server) as where:
         for number in range(options.runs):
-            results.append(index(where, chain, f"run_{number}"))
+            results.append(index(where, chain, f"run_{number}", workers=options.workers))
             peers += [plainly(where, chain, f"plain_{number}")] if options.peer else []
     lines = [f"{chain.size}; sums equal the truth in every run", "", table(results, peers)]
     lines += ["", f"{ratio(results, peers):,.1f} times the plain way's swaps/s"] if peers else []

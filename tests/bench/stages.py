@@ -1,9 +1,4 @@
-"""Where a run's time goes: `python -m tests.bench.stages REPORT.json up --once ...` runs the indexer, timed from inside.
-
-The report has two parts. clock: seconds since the process started, at which each of its phases was over. cpu: seconds
-of the thread that did it, per kind of work; what is left of the process's total is the event loop, sockets and Postgres'
-driver.
-"""
+"""Where a run's time goes: `python -m tests.bench.stages REPORT.json up --once ...` is the indexer, timed from inside."""
 
 from __future__ import annotations
 
@@ -12,15 +7,40 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+CLOCKED = ("imported", "connected", "prepared", "read", "closed", "valued", "refreshed", "ended")
 CPU: Counter[str] = Counter()
 CLOCK: dict[str, float] = {}
 STARTED = psutil.Process().create_time()
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """One run. clock: seconds since the process started, at which each phase was over for the last time.
+
+    cpu: seconds by kind of work; "event loop, sockets, driver" is what is left. With several processes, of the first.
+    """
+
+    clock: Mapping[str, float]
+    cpu: Mapping[str, float]
+
+
+def timed_from_inside(command: Sequence[str], report: Path) -> list[str]:
+    """`-m indexer ...` as this module runs it. report: where it writes."""
+    assert list(command[:2]) == ["-m", "indexer"]
+    return ["-m", "tests.bench.stages", str(report), *command[2:]]
+
+
+def read_stages(report: Path) -> Stages:
+    """What a run wrote."""
+    told = json.loads(report.read_text())
+    return Stages(told["clock"], told["cpu"])
 
 
 def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,7 +77,7 @@ def instrument() -> None:
     from indexer.chain import fetch, rpc
     from indexer.families import FAMILIES
     from indexer.ledger import closing, ranges
-    from indexer.work import archived, backfill, classify, close, job, source
+    from indexer.work import archived, classify, job, source
 
     _passed("imported")
     for module, name, stage in (
@@ -69,14 +89,13 @@ def instrument() -> None:
         setattr(module, name, timed(stage, getattr(module, name)))
     for family in {type(family) for family in FAMILIES.values()}:
         family.classify = timed("classify", family.classify)  # type: ignore[method-assign]
+    CPU["imports"] = sum(psutil.Process().cpu_times()[:2])
     app.register_chosen = clocked("connected", app.register_chosen)
     job.ChainJob._prepare = clocked("prepared", job.ChainJob._prepare)  # type: ignore[method-assign]
-    ranges.claim = clocked("claimed", ranges.claim)
-    job.backfill = clocked("read", backfill.backfill)
+    job.backfill = clocked("read", job.backfill)
     closing.close_days = clocked("closed", closing.close_days)
     closing.value_days = clocked("valued", closing.value_days)
     closing.refresh = clocked("refreshed", closing.refresh)
-    assert close.closing is closing
 
 
 def main() -> None:
@@ -86,9 +105,9 @@ def main() -> None:
 
     def told() -> None:
         _passed("ended")
-        times = psutil.Process().cpu_times()
-        CPU["all"] = times.user + times.system
-        report.write_text(json.dumps({"clock": CLOCK, "cpu": CPU}))
+        left = sum(psutil.Process().cpu_times()[:2]) - CPU.total()
+        clock = {phase: CLOCK[phase] for phase in CLOCKED if phase in CLOCK}
+        report.write_text(json.dumps({"clock": clock, "cpu": {**CPU, "event loop, sockets, driver": left}}))
 
     atexit.register(told)
     from indexer.cli import main as indexer

@@ -59,6 +59,20 @@ async def test_a_process_is_alive_while_it_reads_and_no_longer(url: str, databas
     assert await guards(database) == set()
 
 
+async def test_who_is_cancelled_on_the_way_in_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another chain's error ends a run just as it begins to read: its connections must close."""
+    other = await Database.open(url)
+    slow = asyncio.Event()
+    monkeypatch.setattr(guard.Guard, "_hold", lambda *_: slow.wait())
+    entering = asyncio.create_task(other.guard.__aenter__())
+    await asyncio.sleep(0.05)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    async with asyncio.timeout(5):
+        await other.close()
+
+
 async def test_a_dead_holders_range_is_taken_at_once_and_its_commit_is_refused(url: str, database: Database) -> None:
     """Split brain: the process lives on and does not know that it counts as dead."""
     await known(database)
