@@ -132,7 +132,7 @@ async def _gathered(
             if lacking and group.gaps is not None:
                 group.gaps.note_logs(wanted.outside(piece.answered), [one.event for one in asked], piece.span)
             elif lacking:
-                await _fetch(group, lacking, piece.span, found, found.until if piece.span.last == span.last else 0)
+                await _fetch(group, lacking, piece.span, found, _lacked_until(group.archive, wanted, piece, found))
             at = piece.span.last + 1
     found.logs.groups = {key: in_order(merge(raws)) for key, raws in found.parts.items()}
     found.parts = {}
@@ -158,6 +158,12 @@ async def _take(archive: Archive, piece: Piece, asked: Iterable[Subscription], f
         found.logs.endpoint = file.endpoint
     found.files += [one.file for one in piece.files]
     return True
+
+
+def _lacked_until(archive: Archive, wanted: Wanted, piece: Piece, found: Gathered) -> int:
+    """How far beyond a piece its questions may go: not into blocks that the archive has."""
+    last = piece.span.last
+    return archive.piece(wanted, Span(last, max(last, found.until)), found.holds).span.last
 
 
 async def _fetch(group: Group, asked: Iterable[Subscription], span: Span, found: Gathered, until: int) -> None:

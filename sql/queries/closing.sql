@@ -37,7 +37,7 @@ CROSS JOIN LATERAL (
 WHERE d.chain_id = $1;
 
 -- name: mark_unclosed
--- Days whose bounds are known, that a deployment holds blocks of and that were never closed. What is held and what was
+-- Days whose bounds are known, that a deployment holds blocks of and that were never closed; what is held and what was
 -- closed are compared as runs of days: only the days that differ, few as a rule, are looked at one by one.
 INSERT INTO dirty_day (chain_id, deployment, day)
 WITH bound AS MATERIALIZED (

@@ -42,7 +42,7 @@ FROM (
 SELECT pg_advisory_xact_lock(hashtext('claim'), hashtext($1::bigint::text));
 
 -- name: drop_dead_leases
--- Leases whose holders died or did not renew them: what they read is missing again. Those of the process itself ($2)
+-- Leases whose holders died or did not renew them: what they read is missing again; those of the process itself ($2)
 -- end by time alone; one that is just being committed is left.
 DELETE FROM lease
 WHERE chain_id = $1 AND fence IN (
@@ -140,7 +140,7 @@ INSERT INTO range_day (chain_id, range_id, deployment, day, first_block, last_bl
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: put_range_trades
--- What a range adds to pools' days (since 1970), by column. Amounts come as text, which costs the client least.
+-- What a range adds to pools' days (since 1970), by column; amounts come as text, which costs the client least.
 INSERT INTO range_trade (
     chain_id, range_id, deployment, day, pool, token0, token1, swaps, in0, in1, out0, out1,
     close_block, close_log_index, depth0, depth1)

@@ -47,6 +47,7 @@ def test_all_is_well_and_the_cost_is_told(config: Path, node: DemoChain, copied:
     told = checked(config)
     assert {name: state for name, (state, _) in findings(told).items()} == {
         "manifests/": "ok", "to read/": "ok", "database/": "ok", "demo/chain id": "ok", "demo/final head": "note",
+            "demo/software": "ok",
         "demo/log limits": "ok", "demo/old logs": "ok", "demo/old state": "ok", "demo/speed": "ok",
     }  # fmt: skip
     assert findings(told)["demo/old logs"][1] == "whole at block 2, the deepest needed"

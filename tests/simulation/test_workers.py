@@ -10,7 +10,9 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -206,12 +208,12 @@ async def test_a_run_whose_others_cannot_go_on_goes_on_alone(
     assert await outcome(witnessed) == undisturbed
 
 
-async def test_postgres_restarts_under_the_processes_of_a_run(
-    node: DemoChain, undisturbed: dict[str, Any], tmp_path: Path
-) -> None:
+async def test_postgres_restarts_under_the_processes_of_a_run(node: DemoChain, undisturbed: dict[str, Any]) -> None:
     """Every guard is lost and replaced; whoever was taken for dead meanwhile reads other ranges."""
-    server = EmbeddedPostgres(tmp_path)
-    try:
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="indexer-tests-"))
+        server = EmbeddedPostgres(Path(folder))
+        stack.callback(server.close)
         url = server.url("indexer")
         async with opened(url) as database:
             await migrate(database)
@@ -229,8 +231,6 @@ async def test_postgres_restarts_under_the_processes_of_a_run(
             assert (code, "died" in err) == (0, False), err
             assert await outcome(database) == undisturbed
             assert await complaints(database) == {}
-    finally:
-        server.close()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
