@@ -83,6 +83,20 @@ async def test_closing_a_day_reads_that_day(long: Database, known: bool) -> None
             _judge(name, await plan(connection, name))
 
 
+async def test_a_days_flows_are_hashed_before_their_table_has_statistics(long: Database) -> None:
+    """A backfill closes its days before autovacuum has seen them."""
+    async with long.pool.acquire() as connection, connection.transaction():
+        await connection.execute(FORGET)
+        await plan(connection, "drop_flow_daily")
+        undone = connection.transaction()
+        await undone.start()
+        assert "Sort" in await plan(connection, "sum_flow_daily"), "else nothing needs to be avoided"
+        await undone.rollback()
+        await connection.execute(query("avoid_sorting"))
+        assert "Sort" not in await plan(connection, "sum_flow_daily")
+        await connection.execute(query("allow_sorting"))
+
+
 def _judge(name: str, text: str) -> None:
     assert not WHOLE.search(text), f"{name}:\n{text}"
     assert set(PARTITION.findall(text)) == ({"flow_2021_04"} if name == "sum_flow_daily" else set()), f"{name}:\n{text}"
