@@ -100,16 +100,26 @@ async def _read_all(
             log.warning("range taken over", chain=group.pool.chain.name, reason=str(lost))
         except Retry as error:
             failures += 1
-            await ranges.release(group.database, lease)
+            await _give_back(group, lease)
             log.warning("range failed", chain=group.pool.chain.name, first=lease.span.first, reason=str(error))
             if failures == PATIENCE:
                 raise
             await asyncio.sleep(failures)
         except BaseException:
-            await asyncio.shield(ranges.release(group.database, lease))
+            await _give_back(group, lease)
             raise
         finally:
             leases.discard(lease)
+
+
+async def _give_back(group: Group, lease: Lease) -> None:
+    """Gives a range back unread, also where its reader is cancelled meanwhile."""
+    giving = asyncio.ensure_future(ranges.release(group.database, lease))
+    try:
+        await asyncio.shield(giving)
+    except asyncio.CancelledError:
+        await giving
+        raise
 
 
 async def _claim(group: Group, wanted: Mapping[str, Span]) -> Lease | None:
