@@ -181,8 +181,8 @@ def _past(answer: Answer) -> Answer:
 
 def _add(logs: Logs, parts: dict[LogKey, list[Raw]], asked: Span, answer: Answer, wanted: Span) -> None:
     """Adds what an answer has of the wanted blocks."""
-    if answer.anchor is not None and wanted.first <= answer.anchor[0] <= wanted.last:
-        logs.anchor = max(logs.anchor or answer.anchor, answer.anchor)
+    if (anchor := answer.anchor(wanted)) is not None:
+        logs.anchor = max(logs.anchor or anchor, anchor)
     whole = wanted.first <= asked.first and asked.last <= wanted.last
     for key, raw in answer.groups.items():
         part = raw if whole else within(raw, wanted)

@@ -45,12 +45,22 @@ _BOUND = 1 << 39  # of block numbers and times: a place, block << 24 | log index
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One eth_getLogs answer: its logs by topic0 and topic count, in chain order, and its last block's hash."""
+    """One eth_getLogs answer: its logs by topic0 and topic count, in chain order.
+
+    blocks (n), hashes (n, 32): of the blocks that have one, in order.
+    """
 
     groups: dict[LogKey, Raw]
     logs: int
     octets: int
-    anchor: tuple[int, bytes] | None
+    blocks: Ints
+    hashes: Octets
+
+    def anchor(self, within: Span) -> tuple[int, bytes] | None:
+        """The last block of a span that has a log, and its hash."""
+        at = int(np.searchsorted(self.blocks, within.last, "right")) - 1
+        known = at >= 0 and int(self.blocks[at]) >= within.first
+        return (int(self.blocks[at]), self.hashes[at].tobytes()) if known else None
 
 
 def parse(body: bytes, asked: Span) -> Answer:
@@ -133,7 +143,9 @@ def _from_columns(columns: list[Columns], asked: Span, octets: int) -> Answer | 
         where = Where(block[mine], time[mine], index[mine], tx_hash[mine], emitter, emitters)
         topics = np.concatenate([part.topics[:, 1:] for part in parts])[order]
         groups[key] = Raw(where, topics, *_joined([part.data for part in parts], order))
-    return Answer(groups, count, octets, (int(block[-1]), bytes.fromhex(block_hash[-1].tobytes().decode())))
+    ends = np.flatnonzero(np.append(np.diff(block) > 0, True))
+    hashes = np.frombuffer(binascii.unhexlify(block_hash[ends].tobytes()), np.uint8).reshape(-1, 32)
+    return Answer(groups, count, octets, block[ends], hashes)
 
 
 def _sound(block: Ints, index: Ints, time: Ints, block_hash: Octets, asked: Span) -> bool:
@@ -190,7 +202,7 @@ def _joined(parts: list[Octets], order: Ints) -> tuple[bytes, Ints]:
 
 def _answer(logs: list[_Log], asked: Span, octets: int) -> Answer:
     if not logs:
-        return Answer({}, 0, octets, None)
+        return Answer({}, 0, octets, np.zeros(0, np.int64), np.zeros((0, 32), np.uint8))
     block, index = _numbers([log.block_number for log in logs]), _numbers([log.log_index for log in logs])
     order = _order(logs, block, index, asked)
     if order is not None:
@@ -202,7 +214,8 @@ def _answer(logs: list[_Log], asked: Span, octets: int) -> Answer:
         else _raw([logs[at] for at in rows.tolist()], topics, block[rows], time[rows], index[rows])
         for key, topics, rows in _grouped([log.topics for log in logs])
     }
-    return Answer(groups, len(logs), octets, (int(block[-1]), bytes.fromhex(logs[-1].block_hash[2:])))
+    hashes = dict(zip(block.tolist(), [log.block_hash for log in logs], strict=True))
+    return Answer(groups, len(logs), octets, np.array(list(hashes)), _octets(list(hashes.values()), 32))
 
 
 def _grouped(raws: list[msgspec.Raw]) -> list[tuple[LogKey, Octets, Ints | None]]:

@@ -94,12 +94,14 @@ class Desk:
 def _answer(topic: bytes, blocks: Ints) -> Answer:
     count = len(blocks)
     if not count:
-        return Answer({}, 0, 2, None)
+        return Answer({}, 0, 2, blocks, np.zeros((0, 32), np.uint8))
     index, none = np.arange(count), np.zeros(count, np.int64)
     octets = np.zeros((count, 32), np.uint8)
     where = Where(blocks, blocks, index, octets, none, np.zeros((1, 20), np.uint8))
     raw = Raw(where, np.zeros((count, 0, 32), np.uint8), b"", np.zeros(count + 1, np.int64))
-    return Answer({(topic, 1): raw}, count, OCTETS * count, (int(blocks[-1]), bytes(32)))
+    return Answer(
+        {(topic, 1): raw}, count, OCTETS * count, np.unique(blocks), np.zeros((len(np.unique(blocks)), 32), np.uint8)
+    )
 
 
 async def read_all(fetcher: Fetcher, span: Span) -> int:

@@ -128,7 +128,13 @@ def agree(answer: Answer, logs: Sequence[PlainLog], body: bytes) -> None:
     """The product's answer is exactly these logs, grouped by topic0 and topic count, each group in chain order."""
     assert answer.logs == len(logs)
     assert answer.octets == len(body)
-    assert answer.anchor == ((logs[-1].block, logs[-1].block_hash) if logs else None)
+    hashes = {log.block: log.block_hash for log in logs}
+    assert dict(zip(answer.blocks.tolist(), map(bytes, answer.hashes), strict=True)) == hashes
+    for block in [-1, *hashes]:
+        assert answer.anchor(Span(0, block)) == ((block, hashes[block]) if block in hashes else None)
+        assert answer.anchor(Span(block + 1, block + 1)) == (
+            (block + 1, hashes[block + 1]) if block + 1 in hashes else None
+        )
     assert rows(answer.groups) == [log._replace(block_hash=b"") for log in logs]
     for key, raw in answer.groups.items():
         found = rows_of(key, raw)

@@ -113,11 +113,13 @@ class Provider:
 def _answer(block: Any, index: Any, emitter: Any, emitters: Sequence[bytes]) -> Answer:
     count = len(block)
     if count == 0:
-        return Answer({}, 0, 2, None)
+        return Answer({}, 0, 2, block, np.zeros((0, 32), np.uint8))
     table = np.frombuffer(b"".join(emitters), np.uint8).reshape(-1, 20)
     where = Where(block, 1_700_000_000 + 12 * block, index, np.zeros((count, 32), np.uint8), emitter, table)
     raw = Raw(where, np.zeros((count, 0, 32), np.uint8), b"", np.zeros(count + 1, np.int64))
-    return Answer({KEY: raw}, count, 700 * count, (int(block[-1]), int(block[-1]).to_bytes(32, "big")))
+    blocks = np.unique(block)
+    hashes = np.frombuffer(b"".join(number.to_bytes(32, "big") for number in blocks.tolist()), np.uint8)
+    return Answer({KEY: raw}, count, 700 * count, blocks, hashes.reshape(-1, 32))
 
 
 def fewest(counts: Sequence[int], most_logs: int, max_blocks: int | None = None) -> int:

@@ -388,7 +388,7 @@ async def test_a_sparse_question_goes_on_beyond_its_range() -> None:
         assert logs.received == asked.logs(span)
         where = logs.groups[KEY].where
         assert span.first <= where.block[0] <= where.block[-1] <= span.last
-        assert logs.anchor is None or span.first <= logs.anchor[0] <= span.last
+        assert logs.anchor == (int(where.block[-1]), int(where.block[-1]).to_bytes(32, "big"))
 
 
 async def test_nothing_is_asked_beyond_the_last_block_wanted() -> None:

@@ -153,7 +153,7 @@ def test_an_empty_answer_has_no_anchor() -> None:
     """No logs are an answer, too."""
     agrees(b"[]")
     agrees(b" [ ]\n")
-    assert parse(b"[]", ASKED).anchor is None
+    assert parse(b"[]", ASKED).anchor(ASKED) is None
 
 
 def test_one_address_in_two_spellings_is_one_emitter() -> None:
