@@ -62,3 +62,18 @@ def test_a_server_that_never_starts_ends_in_a_sentence(tmp_path: Path, impatient
     impatient.setattr(postgres_server, "pgexec", Failing(10**6))
     with pytest.raises(DatabaseUnusable, match="did not start; its log is"):
         EmbeddedPostgres(tmp_path)
+
+
+def test_it_has_room_for_the_log_of_a_backfill_unless_somebody_set_another(tmp_path: Path) -> None:
+    show = "SELECT setting || unit AS room FROM pg_settings WHERE name = 'max_wal_size'"
+    server = EmbeddedPostgres(tmp_path)
+    try:
+        assert ask(server.url("ledger"), show) == [{"room": "4096MB"}]
+        ask(server.url("ledger"), "ALTER SYSTEM SET max_wal_size = '2GB'")
+    finally:
+        server.close()
+    again = EmbeddedPostgres(tmp_path)
+    try:
+        assert ask(again.url("ledger"), show) == [{"room": "2048MB"}]
+    finally:
+        again.close()
