@@ -22,11 +22,11 @@ from indexer.manifest import Category, Deployment, Protocol, load_protocols, pac
 from indexer.prices.tokens import QuoteToken, load_quotes, packaged_tokens
 from indexer.settings import ChainSettings, Settings
 from indexer.storage import ledger
+from indexer.together import together
 from indexer.work.feeds import is_feed, read_along
 from indexer.work.job import ChainJob
 from indexer.work.progress import Estimate, Progress
 from indexer.work.share import Share
-from indexer.work.together import together
 
 __all__ = [
     "Catalogue",

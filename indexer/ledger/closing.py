@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import product
+from itertools import chain, product
 
 from indexer.ledger.connect import Connection, Database
 from indexer.ledger.rows import add_digests
 from indexer.ledger.sql import query
 from indexer.model import Span
+from indexer.together import together
 
+CLOSERS = 4  # days summed side by side, each by one process of Postgres
 CARRIED = timedelta(days=7)  # how long a price is carried to days without one, see pool_claim
 
 _REFRESH = (
@@ -59,8 +61,12 @@ async def dirty_days(database: Database, chain_id: int, today: date) -> list[dat
 async def close_days(database: Database, chain_id: int, today: date) -> list[date]:
     """Sums every dirty day before `today` whose bounds are known; the days closed."""
     await database.fetch(query("mark_unclosed"), chain_id)
-    dirty = await database.fetch(query("dirty_days"), chain_id, today)
-    return [row["day"] for row in dirty if await _close_day(database, chain_id, row["day"], row["deployments"])]
+    dirty = iter(await database.fetch(query("dirty_days"), chain_id, today))
+
+    async def work() -> list[date]:
+        return [row["day"] for row in dirty if await _close_day(database, chain_id, row["day"], row["deployments"])]
+
+    return sorted(chain.from_iterable(await together(work() for _ in range(CLOSERS))))
 
 
 async def value_days(database: Database, chain_id: int) -> list[date]:
@@ -88,7 +94,7 @@ async def refresh(database: Database) -> None:
 
 async def _close_day(database: Database, chain_id: int, day: date, deployments: Sequence[str]) -> bool:
     async def work(connection: Connection) -> bool:
-        await connection.execute(query("lock_closing"), chain_id)
+        await connection.execute(query("lock_day"), chain_id, day)
         bounds = [row["block_number"] for row in await connection.fetch(query("day_bounds"), chain_id, day)]
         if len(bounds) < 2:
             return False
@@ -107,6 +113,7 @@ async def _close_day(database: Database, chain_id: int, day: date, deployments: 
         await connection.execute(query("close_streams"), *place)  # after the day's coverage, which it asks for
         for statement in ("restate_sums", "restate_vanished", "close_restated"):
             await connection.execute(query(statement), *place)
+        await connection.execute(query("lock_marking"), chain_id)
         await connection.execute(query("mark_dirty_value"), chain_id, day)
         await connection.execute(query("mark_dirty_births"), *place, first, following)
         return True

@@ -17,6 +17,7 @@ from indexer.ledger.outlook import look
 from indexer.ledger.ranges import LEASE_SECONDS, Lease
 from indexer.model import Span
 from indexer.spans import missing
+from indexer.together import together
 from indexer.work.group import Group
 from indexer.work.history import ensure_history
 from indexer.work.progress import Progress
@@ -24,7 +25,6 @@ from indexer.work.reading import read_range
 from indexer.work.share import share_of
 from indexer.work.source import range_blocks
 from indexer.work.streams import ensure_openings
-from indexer.work.together import together
 
 READERS = 4  # ranges in flight per group: while one waits for its answer another is decoded and a third is copied
 PATIENCE = 5  # times a range may fail in a row before the run gives up

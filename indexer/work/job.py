@@ -15,6 +15,7 @@ from indexer.ledger.goals import keep_goals
 from indexer.manifest import Deployment
 from indexer.model import Span
 from indexer.settings import Settings
+from indexer.together import together
 from indexer.work.backfill import backfill
 from indexer.work.close import close_chain, day_of
 from indexer.work.estimate import estimate
@@ -26,7 +27,6 @@ from indexer.work.progress import Progress
 from indexer.work.pruned import leave_out_pruned
 from indexer.work.retain import drop_old_months, restore
 from indexer.work.target import target
-from indexer.work.together import together
 
 
 class ChainJob:

@@ -14,6 +14,7 @@ from indexer.ledger.rehearsal import rehearsal
 from indexer.manifest import Deployment
 from indexer.model import Span
 from indexer.spans import merged, missing
+from indexer.together import together
 from indexer.work.backfill import refill
 from indexer.work.feeds import Feeds
 from indexer.work.gaps import Gaps
@@ -23,7 +24,6 @@ from indexer.work.progress import Progress
 from indexer.work.reading import read_range
 from indexer.work.source import range_blocks
 from indexer.work.streams import ensure_openings
-from indexer.work.together import together
 
 Spans = Mapping[str, Sequence[Span]]  # by deployment
 

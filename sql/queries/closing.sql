@@ -14,8 +14,18 @@ GROUP BY day
 ORDER BY day;
 
 -- name: lock_closing
--- One closer a chain at a time: the others wait until its transaction ends.
+-- Nobody else closes or values a day of the chain until this transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('closing'), hashtext($1::bigint::text));
+
+-- name: lock_day
+-- Nobody else closes this day until this transaction ends; other days may be closed meanwhile.
+SELECT
+    pg_advisory_xact_lock_shared(hashtext('closing'), hashtext($1::bigint::text)),
+    pg_advisory_xact_lock(hashtext('closing a day'), hashtext(concat_ws(' ', $1::bigint, $2::date)));
+
+-- name: lock_marking
+-- Days closed side by side mark the same later days: one after the other, or they would wait for one another in a circle.
+SELECT pg_advisory_xact_lock(hashtext('marking'), hashtext($1::bigint::text));
 
 -- name: day_bounds
 -- First blocks of a day and of the next one, where known.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from indexer.ledger.closing import close_days, neighbours, put_day_start, refresh, undated_blocks, value_days
 from indexer.ledger.connect import Database
 from indexer.ledger.rows import add_digests, row_hashes
+from indexer.ledger.sql import query
 from indexer.model import Flows, Span
 from tests.ledger.made import (
     CHAIN,
@@ -132,6 +134,39 @@ async def test_a_day_is_not_closed_before_it_is_over_or_before_its_bounds_are_kn
     assert await close_days(ready, CHAIN, DAYS[5]) == DAYS[2:4], "the fifth day's end is not known"
     await put_day_start(ready, CHAIN, DAYS[5], 5 * 8640)
     assert await close_days(ready, CHAIN, DAYS[5]) == [DAYS[4]]
+
+
+async def test_a_day_that_somebody_else_closes_holds_up_no_other(ready: Database) -> None:
+    await store(ready, 0, 4 * 8640 - 1, reading(flows([at(day, 5) for day in range(4)], [1] * 4)))
+    async with ready.pool.acquire() as other, other.transaction():
+        await other.execute(query("lock_day"), CHAIN, DAYS[0])
+        closing = asyncio.create_task(close_days(ready, CHAIN, DAYS[4]))
+        async with asyncio.timeout(30):
+            while len(await days(ready)) < 3:
+                await asyncio.sleep(0.01)
+        assert [day for day, *_ in await days(ready)] == DAYS[1:4]
+        assert not closing.done()
+    assert await closing == DAYS[:4]
+    assert [day for day, *_ in await days(ready)] == DAYS[:4]
+
+
+async def test_closers_side_by_side_never_wait_for_one_another_in_a_circle(ready: Database) -> None:
+    """Several processes close forty days again and again; each marks days after its own to be valued."""
+    first = date(2026, 2, 1)
+    every = [first + timedelta(days=number) for number in range(41)]
+    for number, day in enumerate(every):
+        await put_day_start(ready, CHAIN, day, (31 + number) * 8640)
+    wanted = [at(31 + number, 5) for number in range(40)]
+    await store(ready, 31 * 8640, 71 * 8640 - 1, reading(flows(wanted, [1] * len(wanted))))
+    for _ in range(3):
+        await asyncio.gather(*(close_days(ready, CHAIN, every[-1]) for _ in range(2)))
+        marked = await ready.fetch("SELECT day FROM dirty_value ORDER BY day")
+        assert [row["day"] for row in marked] == every[:-1]
+        await ready.fetch("INSERT INTO dirty_day (chain_id, deployment, day) SELECT $1, 'made.one', unnest($2::date[])",
+                          CHAIN, every[:-1])  # fmt: skip
+    await ready.fetch("SELECT pg_stat_force_next_flush()")
+    told = await ready.fetch("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    assert told[0]["deadlocks"] == 0
 
 
 async def test_what_is_closed_is_not_closed_again_without_a_reason(ready: Database) -> None:
