@@ -225,8 +225,8 @@ def table(results: Sequence[Result], peers: Sequence[Result] = ()) -> str:
     methods = sorted({name for one in (*results, *peers) for name in one.asked["requests"]})
     asked: dict[str, tuple[str, Figure]] = {name: (",.0f", _requests(name)) for name in methods}
     stages: dict[str, tuple[str, Figure]] = {
-        f"{part}: {name}": (".2f", _stage(part, name))
-        for part in ("CPU s", "s from start")
+        f"{part}: {name}": (",.0f" if part == "MB held" else ".2f", _stage(part, name))
+        for part in _PARTS
         for name in (getattr(results[0].stages, _PARTS[part]) if results[0].stages else ())
     }
     for name, (form, figure) in {**FIGURES, **asked, **stages}.items():
@@ -236,7 +236,7 @@ def table(results: Sequence[Result], peers: Sequence[Result] = ()) -> str:
     return "\n".join(lines)
 
 
-_PARTS = {"CPU s": "cpu", "s from start": "clock"}
+_PARTS = {"CPU s": "cpu", "s from start": "clock", "MB held": "held"}
 
 
 def _stage(part: str, name: str) -> Figure:

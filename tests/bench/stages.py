@@ -17,6 +17,7 @@ import psutil
 CLOCKED = ("imported", "connected", "prepared", "read", "closed", "valued", "refreshed", "ended")
 CPU: Counter[str] = Counter()
 CLOCK: dict[str, float] = {}
+HELD: dict[str, float] = {}
 STARTED = psutil.Process().create_time()
 
 
@@ -24,10 +25,12 @@ STARTED = psutil.Process().create_time()
 class Stages:
     """One run. clock: seconds since the process started, at which each phase was over for the last time.
 
-    cpu: seconds by kind of work; "event loop, sockets, driver" is what is left. With several processes, of the first.
+    held: MB of memory then. cpu: seconds by kind of work; "event loop, sockets, driver" is what is left. With several
+    processes, of the first.
     """
 
     clock: Mapping[str, float]
+    held: Mapping[str, float]
     cpu: Mapping[str, float]
 
 
@@ -40,7 +43,7 @@ def timed_from_inside(command: Sequence[str], report: Path) -> list[str]:
 def read_stages(report: Path) -> Stages:
     """What a run wrote."""
     told = json.loads(report.read_text())
-    return Stages(told["clock"], told["cpu"])
+    return Stages(told["clock"], told["held"], told["cpu"])
 
 
 def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,6 +72,7 @@ def clocked(phase: str, function: Callable[..., Awaitable[Any]]) -> Callable[...
 
 def _passed(phase: str) -> None:
     CLOCK[phase] = time.time() - STARTED
+    HELD[phase] = psutil.Process().memory_info().rss / 1e6
 
 
 def instrument() -> None:
@@ -106,8 +110,9 @@ def main() -> None:
     def told() -> None:
         _passed("ended")
         left = sum(psutil.Process().cpu_times()[:2]) - CPU.total()
-        clock = {phase: CLOCK[phase] for phase in CLOCKED if phase in CLOCK}
-        report.write_text(json.dumps({"clock": clock, "cpu": {**CPU, "event loop, sockets, driver": left}}))
+        clock, held = ({phase: of[phase] for phase in CLOCKED if phase in of} for of in (CLOCK, HELD))
+        cpu = {**CPU, "event loop, sockets, driver": left}
+        report.write_text(json.dumps({"clock": clock, "held": held, "cpu": cpu}))
 
     atexit.register(told)
     from indexer.cli import main as indexer
