@@ -49,7 +49,8 @@ def boundary(statement: str, edge: str) -> str:
         if module.startswith(_LEDGER):
             rehearsed |= module == _LEDGER + "rehearsal"
             if module.removeprefix(_LEDGER) not in _CARRIERS:
-                operation = f"{module.removeprefix(_LEDGER)}.{frame.f_code.co_qualname}"
+                function = frame.f_code.co_qualname.partition(".<locals>")[0]  # what it has done side by side is its
+                operation = f"{module.removeprefix(_LEDGER)}.{function}"
         frame = frame.f_back
     return f"{'rehearsal:' * rehearsed}{operation} {named(statement)} {edge}"
 
