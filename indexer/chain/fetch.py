@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from indexer.chain.logs import NO_TIME, Answer, LogKey, merge, parse, take
 from indexer.chain.planner import Shape
 from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import RangeTooWide
-from indexer.chain.sizing import FIRST_BLOCKS, RICH, QuestionSize, range_blocks
+from indexer.chain.sizing import FIRST_BLOCKS, GLANCE, RICH, QuestionSize, range_blocks
 from indexer.chain.times import block_times
 from indexer.decode.columns import Raw
 from indexer.errors import EndpointFailed, EndpointLied, EndpointUnusable, IndexerError, TooMuch
@@ -61,11 +62,13 @@ class Asking:
 
 
 class Fetcher:
-    """Reads spans for a fixed set of shapes of one chain: its questions."""
+    """Reads spans for a fixed set of shapes of one chain: its questions. known: what others learned of some shapes."""
 
-    def __init__(self, pool: Endpoints, wanted: Sequence[Shape], first_blocks: int = FIRST_BLOCKS) -> None:
+    def __init__(
+        self, pool: Endpoints, wanted: Sequence[Shape], known: Mapping[Shape, QuestionSize] = MappingProxyType({})
+    ) -> None:
         self.pool, self.questions = pool, tuple(wanted)
-        self._asking = {shape: Asking(QuestionSize(first_blocks)) for shape in wanted}
+        self._asking = {shape: Asking(known.get(shape, first_size(shape))) for shape in wanted}
 
     @property
     def sizes(self) -> dict[Shape, QuestionSize]:
@@ -119,11 +122,12 @@ class Fetcher:
     ) -> None:
         span, until = where
         instead = refused = easy = 0
+        near: tuple[int, int] | None = None
         first = asking.begin(span.first, asking.size.size(self.pool.limits)) if until > span.last else span.first
         while first <= span.last:
             if (held := asking.holds(first)) is None:
                 left = asking.free(first, max(span.last, until)) - first + 1
-                blocks = min(left, instead or asking.size.step(left, self.pool.limits), easy or left)
+                blocks = min(left, instead or asking.size.step(left, self.pool.limits, near), easy or left)
                 asked = Span(first, first + blocks - 1)
                 try:
                     answer, logs.endpoint = await self._ask(shape, asked)
@@ -138,7 +142,7 @@ class Fetcher:
                     instead = asking.size.refuse(blocks, refusal, self.pool.limits, refused)
                     continue
                 asking.size.saw(blocks, answer.logs, self.pool.limits)
-                held, instead = (asked, answer), 0
+                held, instead, near = (asked, answer), 0, (blocks, answer.logs)
                 refused = max(0, refused - 1) if answer.logs < RICH else 0
                 easy = 2 * blocks * (refused > 0)  # what was too rich still lies ahead
                 if asked.first < span.first or asked.last > span.last:
@@ -167,6 +171,11 @@ class Fetcher:
             return groups
         times = await block_times(self.pool, blocks)
         return {key: _with_times(raw, blocks, times) for key, raw in groups.items()}
+
+
+def first_size(shape: Shape) -> QuestionSize:
+    """What a shape is asked with while nothing is known of it."""
+    return QuestionSize(GLANCE if shape.narrow else FIRST_BLOCKS)
 
 
 def _past(answer: Answer) -> Answer:

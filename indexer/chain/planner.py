@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from indexer.decode.signature import parse_event
 from indexer.errors import BadInput
@@ -13,6 +14,8 @@ from indexer.model import Address, Span, Subscription
 # transfers between two known addresses, such as mints (from zero) to a treasury.
 _NEVER_UNBOUND = parse_event("Transfer(address indexed from, address indexed to, uint256 value)").topic0
 
+_FEW = 100  # contracts
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -20,6 +23,16 @@ class Shape:
 
     emitters: tuple[Address, ...] | None
     topics: tuple[tuple[bytes, ...] | None, ...]
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it names a few contracts, or what a further topic holds: then few blocks have many such logs."""
+        return (self.emitters is not None and len(self.emitters) <= _FEW) or len(self.topics) > 1
+
+    def within(self, other: Shape) -> bool:
+        """Whether every log that it finds is one that the other finds."""
+        pairs = [(self.emitters, other.emitters), *zip_longest(self.topics, other.topics)]
+        return all(theirs is None or (ours is not None and set(ours) <= set(theirs)) for ours, theirs in pairs)
 
     def filter(self, span: Span) -> dict[str, object]:
         """The parameter of eth_getLogs for a span."""

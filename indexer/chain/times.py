@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from indexer.chain.head import Header, header, header_between, headers
@@ -9,6 +11,7 @@ from indexer.chain.pool import Endpoints
 from indexer.errors import BadInput, EndpointFailed, EndpointLied
 from indexer.model import Ints
 
+_NEAR = 172_800  # seconds within which a chain's slots tell well enough how many blocks there are
 _MISSES = 3  # on one side, after which a mark outside of the bracket gives way to its middle
 
 Gap = tuple[int, int]  # indices of two known blocks with unknown ones between
@@ -63,22 +66,33 @@ def _proven(pool: Endpoints, blocks: Ints, times: Ints, gap: Gap) -> bool:
     return missed_ms == 0 or high - low == 1
 
 
-async def first_block_at(pool: Endpoints, time: int, low: int, high: Header) -> Header:
+async def first_block_at(pool: Endpoints, time: int, low: int | Header, high: Header) -> Header:
     """The first block of low..high whose time is at or after `time` (UTC seconds), in few headers.
 
+    low: as a number its header is asked for only where `high` is much later than `time`, or no other block is earlier.
     Raises BadInput if `high` is earlier than `time`, EndpointLied where every endpoint's times are out of order.
     """
     if high.time < time:
         raise BadInput(f"{pool.chain.name}: no block up to {high.number} is as late as {time}; wait, or ask earlier.")
-    before = await _one(pool, low)
-    if before.time >= time:
-        return before
-    seen = [high, before]
+    if isinstance(low, int) and high.time - time > _NEAR:
+        low = await _one(pool, low)
+    if isinstance(low, Header) and low.time >= time:
+        return low
+    foot = low if isinstance(low, Header) else _guess(pool, low, high)
+    seen, before = [high, foot], foot if foot is low else replace(foot, time=0)
     while high.number - before.number > 1:
         found = await header_between(pool, _aim(time, before, high, seen), before, high)
         before, high = (found, high) if found.time < time else (before, found)
-        seen.append(found)
-    return high
+        seen = [seen[0], foot if foot is low else seen[0], *seen[2:], found]
+    if before.hash or high.number == before.number:
+        return high
+    before = await _one(pool, before.number)
+    return high if before.time < time else before
+
+
+def _guess(pool: Endpoints, block: int, later: Header) -> Header:
+    """A block's header, but for hashes, if all blocks up to a later one were a slot apart."""
+    return Header(block, b"", b"", later.time - (later.number - block) * pool.chain.block_ms // 1000)
 
 
 async def _one(pool: Endpoints, block: int) -> Header:
@@ -89,10 +103,11 @@ async def _one(pool: Endpoints, block: int) -> Header:
 
 
 def _aim(time: int, low: Header, high: Header, seen: list[Header]) -> int:
-    """A block strictly between low and high: a secant through the two nearest known ones, one step beyond its mark.
+    """A block strictly between low and high: a secant through the two nearest known ones.
 
-    Each further miss on the same side doubles that step. On rhythms like those of the packaged chains a search takes
-    3 to 9 headers on average.
+    What it finds shall lie on the other side of `time` than the nearest one: each further miss on the same side takes
+    it twice as far beyond its mark. On rhythms like those of the packaged chains a search takes 3 to 9 headers on
+    average.
     """
     near, next_near = sorted({low, high, *seen[-3:]}, key=lambda known: abs(known.time - time))[:2]
     early = near.time < time
@@ -104,8 +119,8 @@ def _aim(time: int, low: Header, high: Header, seen: list[Header]) -> int:
     span = abs(next_near.time - near.time)
     if span == 0:
         return (low.number + high.number) // 2
-    step = abs(time - near.time) * abs(next_near.number - near.number) // span + (1 << max(0, same_side - 1))
-    mark = near.number + step if early else near.number - step
+    blocks, beyond = abs(time - near.time) * abs(next_near.number - near.number), 1 << max(0, same_side - 1)
+    mark = near.number - (-blocks // span) + beyond - 1 if early else near.number - blocks // span - beyond
     if same_side >= _MISSES and not low.number < mark < high.number:
         mark = (low.number + high.number) // 2
     return max(low.number + 1, min(high.number - 1, mark))

@@ -55,24 +55,34 @@ def start_of(day: date) -> int:
 async def _find_days(pool: Endpoints, database: Database, span: Span, final: Header) -> None:
     """Finds the first block of each day that a held span touches, and of the day after it if that has begun."""
     known = await closing.day_starts(database, pool.chain.chain_id)
-    first, last = await _known(pool, span.first), await _known(pool, min(span.last, final.number))
+    first = await _known(pool, span.first)
+    last = final if span.last >= final.number else await _known(pool, span.last)
     day = day_of(first.time)
     while day <= day_of(last.time) + timedelta(days=1) and start_of(day) <= final.time:
         if day not in known:
-            known[day] = await _find_day(pool, database, day, known, final)
+            known[day] = await _find_day(pool, database, day, known, (first, last, final))
             await closing.put_day_start(database, pool.chain.chain_id, day, known[day])
         day += timedelta(days=1)
 
 
-async def _find_day(pool: Endpoints, database: Database, day: date, known: dict[date, int], final: Header) -> int:
-    """The day's first block: from flows on both sides of midnight if they are neighbours, else from headers."""
+async def _find_day(
+    pool: Endpoints, database: Database, day: date, known: dict[date, int], seen: Sequence[Header]
+) -> int:
+    """The day's first block: from flows on both sides of midnight if they are neighbours, else from headers.
+
+    seen: headers by number; the last one is of the day or later.
+    """
     near = await closing.neighbours(database, pool.chain.chain_id, day)
     if near.before is not None and near.after == near.before + 1:
         return near.after
+    begins = start_of(day)
     earlier = [block for other, block in known.items() if other < day]
-    low = max([*earlier, near.before if near.before is not None else 0])
-    high = final if near.after is None else await _known(pool, near.after)
-    return (await first_block_at(pool, start_of(day), low, high)).number
+    lowest = max([*earlier, near.before if near.before is not None else 0])
+    low = next((one for one in reversed(seen) if one.time < begins and one.number >= lowest), lowest)
+    high = next(one for one in seen if one.time >= begins)
+    if near.after is not None and near.after < high.number:
+        high = await _known(pool, near.after)
+    return (await first_block_at(pool, begins, low, high)).number
 
 
 async def _known(pool: Endpoints, block: int) -> Header:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from indexer.chain.fetch import AHEAD
+from indexer.chain.fetch import AHEAD, first_size
 from indexer.chain.lane import BATCH
 from indexer.chain.limits import Limits
 from indexer.chain.logs import NO_TIME, Answer, parse
@@ -14,13 +14,13 @@ from indexer.chain.pace import SECOND
 from indexer.chain.planner import Shape
 from indexer.chain.pool import Endpoints
 from indexer.chain.providers import tariff
-from indexer.chain.sizing import LOGS_WANTED, QuestionSize, range_blocks
+from indexer.chain.sizing import GROWTH, LOGS_WANTED, QuestionSize, glance, range_blocks
 from indexer.errors import TooMuch
 from indexer.model import Span
 from indexer.work.backfill import READERS
 from indexer.work.plan import Plan
 from indexer.work.progress import Estimate
-from indexer.work.source import DEAR, GLANCE
+from indexer.work.source import DEAR
 
 SAMPLE = 5  # questions, about, that a run spends on knowing its cost
 ALONGSIDE = 8  # questions an endpoint is asked at once, see chain.pool
@@ -99,7 +99,7 @@ async def estimate(
     before, cost = pool.requests, Cost()
     count = max(1, sample // max(1, sum(len(plan.questions) for plan in plans)))
     for plan in plans:
-        asked = {shape: (sizes or {}).get(shape, QuestionSize()) for shape in plan.questions}
+        asked = {shape: (sizes or {}).get(shape, first_size(shape)) for shape in plan.questions}
         found = {shape: await _density(pool, shape, size, plan.blocks, count) for shape, size in asked.items()}
         _add(cost, pool, plan, found, old_state=old_state)
     if cost.blocks:
@@ -174,19 +174,23 @@ def _add(cost: Cost, pool: Endpoints, plan: Plan, found: Mapping[Shape, Density]
         cost.octets += octets
         late = max(0, seen.took - seen.answers * seen.quickest) * octets // max(1, seen.octets)
         cost.nanoseconds += seen.quickest * (questions + headers // BATCH) + late
-    _add_history(cost, plan, limits.max_blocks, ranges if old_state else None)
+    first = glance(seen.question for seen in found.values())
+    _add_history(cost, plan, limits.max_blocks, ranges if old_state else None, first)
 
 
-def _add_history(cost: Cost, plan: Plan, most: int | None, ranges: int | None) -> None:
-    """Parameter events, or the state as of each range where their history is dear and there is such state."""
-    width, size, questions = sum(map(len, plan.history)), GLANCE, 0
+def _add_history(cost: Cost, plan: Plan, most: int | None, ranges: int | None, size: int) -> None:
+    """Parameter events, or the state as of each range where their history is dear and there is such state.
+
+    most: blocks of a question, where that is known; size: of the first one.
+    """
+    width, questions = sum(map(len, plan.history)), 0
     if most is not None and width // most > DEAR:
         questions = -(-width // most)
         if ranges is not None:
             cost.others += ranges
             return
     while most is None and width > 0:
-        width, size, questions = width - size, size * 4, questions + 1
+        width, size, questions = width - size, size * GROWTH, questions + 1
     cost.questions += questions if most is None else -(-sum(map(len, plan.history)) // most)
 
 

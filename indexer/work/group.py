@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from indexer.archive.filters import Wanted
 from indexer.archive.store import Store
-from indexer.chain.fetch import Fetcher
+from indexer.chain.fetch import Fetcher, first_size
 from indexer.chain.limits import Limits
 from indexer.chain.planner import Shape, shapes
 from indexer.chain.pool import Endpoints
-from indexer.chain.sizing import FIRST_BLOCKS
+from indexer.chain.sizing import QuestionSize, glance
 from indexer.families import FAMILIES, Family
 from indexer.ledger.connect import Database
 from indexer.ledger.context import put_endpoint_limit
@@ -91,13 +91,21 @@ class Group:
         """How many blocks to read and commit at once, by the questions that were asked last."""
         return (self.fetcher if self.sizing is None else self.sizing).range_blocks
 
-    def fetcher_for(self, questions: tuple[Shape, ...], first_blocks: int = FIRST_BLOCKS) -> Fetcher:
-        """What asks these questions, with what was learned of their density; first_blocks: of the very first one."""
+    def fetcher_for(self, questions: tuple[Shape, ...], *, rare: bool = False) -> Fetcher:
+        """What asks these questions, with what was learned of their density. rare: whether their events are."""
         if questions == self.fetcher.questions:
             return self.fetcher
         if questions not in self._fetchers:
-            self._fetchers[questions] = Fetcher(self.pool, questions, first_blocks)
+            known = self.fetcher.sizes
+            begun = {shape: QuestionSize(self._first_blocks(shape, rare=rare)) for shape in questions}
+            self._fetchers[questions] = Fetcher(self.pool, questions, begun | known)
         return self._fetchers[questions]
+
+    def _first_blocks(self, shape: Shape, *, rare: bool) -> int:
+        """As many as a question that finds no less is asked, at least."""
+        known = self.fetcher.sizes
+        wider = [size.blocks for other, size in known.items() if shape.within(other)]
+        return max([first_size(shape).blocks, *wider, *[glance(known.values())] * rare])
 
     def wanted(self, names: tuple[str, ...], events: Callable[[], Iterable[Subscription]]) -> Wanted:
         """What some deployments want, taken apart once."""

@@ -10,7 +10,7 @@ from indexer.archive.filters import Filter, Wanted
 from indexer.chain.fetch import Logs, in_order, within
 from indexer.chain.logs import merge
 from indexer.chain.planner import shapes
-from indexer.chain.sizing import RANGE_LOGS
+from indexer.chain.sizing import RANGE_LOGS, range_end
 from indexer.decode.columns import Raw
 from indexer.decode.signature import parse_event
 from indexer.errors import ArchiveUnusable
@@ -21,7 +21,6 @@ from indexer.work.archived import HISTORY, LOGS, Archive, Piece
 from indexer.work.group import Group, subscriptions
 
 DEAR = 200  # requests: above this the state is asked instead of reading all events since the deployment
-GLANCE = 1_000  # blocks of the first question: a refusal tells the endpoint's limit before the whole gap is asked
 _FAR = 1 << 62  # no block is as high
 
 
@@ -59,7 +58,7 @@ def range_blocks(group: Group, first: int, names: tuple[str, ...]) -> int:
     """Blocks of a range from `first` on: whole files where the archive has all, else what endpoints like best."""
     archive = group.archive
     if archive is None:
-        return group.range_blocks
+        return _endpoints_like(group, first, names)
     wanted, at, logs = group.wanted(names, lambda: events_of(group, names)), first, 0
     while (piece := archive.piece(wanted, Span(at, _FAR), LOGS)).answered == wanted.all:
         logs += sum(one.logs for one in piece.files)
@@ -70,7 +69,12 @@ def range_blocks(group: Group, first: int, names: tuple[str, ...]) -> int:
             break
     if at > first:
         return at - first
-    return len(piece.span) if group.gaps is not None else min(group.range_blocks, len(piece.span))
+    return len(piece.span) if group.gaps is not None else min(_endpoints_like(group, first, names), len(piece.span))
+
+
+def _endpoints_like(group: Group, first: int, names: tuple[str, ...]) -> int:
+    left = group.until(names, Span(first, first)) - first + 1
+    return range_end(group.range_blocks, left) if left > 0 else group.range_blocks
 
 
 async def read_logs(group: Group, names: tuple[str, ...], span: Span) -> Gathered:
@@ -94,7 +98,7 @@ def next_part(group: Group, asked: Sequence[Subscription], gap: Span, *, timed: 
         lacking, span = wanted.lacking(piece.answered), piece.span
     if not lacking or group.gaps is not None:
         return Part(span, archived=not lacking)
-    size = group.fetcher_for(tuple(shapes(lacking)), GLANCE).range_blocks
+    size = group.fetcher_for(tuple(shapes(lacking)), rare=True).range_blocks
     limit = group.pool.limits.blocks
     dear = limit is not None and len(gap) // limit > DEAR
     return Part(Span(span.first, min(span.last, span.first + size - 1)), archived=False, dear=dear)

@@ -47,7 +47,7 @@ async def _start(settings: Settings, pool: Endpoints, written: str | int, final:
     if moment.time < origin.time and settings.start is not None:
         _refuse_before(settings, pool, f"--from {written}", moment.time, origin)
         return 0
-    return (await first_block_at(pool, moment.time, origin.number, final)).number
+    return (await first_block_at(pool, moment.time, origin, final)).number
 
 
 async def _end(settings: Settings, pool: Endpoints, written: str | int, final: Header) -> int:
@@ -56,7 +56,7 @@ async def _end(settings: Settings, pool: Endpoints, written: str | int, final: H
     moment = parse_moment(written, now)
     if moment.block is not None and moment.block <= final.number:
         return moment.block
-    if moment.time is None or moment.time > now:
+    if moment.time is None or moment.time > max(now, final.time):  # our clock may be behind
         rest = "End there or earlier, or leave --to out: the run then goes on with blocks as they become final."
         raise BadInput(f"--to {written} {_not_final(pool, final)} {rest}")
     if moment.time > final.time:
@@ -65,7 +65,7 @@ async def _end(settings: Settings, pool: Endpoints, written: str | int, final: H
     if moment.time <= origin.time:
         _refuse_before(settings, pool, f"--to {written}", moment.time, origin)
         return -1
-    return (await first_block_at(pool, moment.time, origin.number, final)).number - 1
+    return (await first_block_at(pool, moment.time, origin, final)).number - 1
 
 
 async def _origin(pool: Endpoints) -> Header:

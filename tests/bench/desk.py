@@ -15,6 +15,7 @@ from indexer.chain.limits import Limits
 from indexer.chain.logs import Answer
 from indexer.chain.planner import Shape
 from indexer.chain.refusals import translate
+from indexer.chain.sizing import range_end
 from indexer.decode.columns import Raw
 from indexer.errors import TooMuch
 from indexer.model import Span, Where
@@ -111,7 +112,8 @@ async def read_all(fetcher: Fetcher, span: Span) -> int:
 
     async def reader() -> None:
         while at[0] <= span.last:
-            part = Span(at[0], min(span.last, at[0] + fetcher.range_blocks - 1))
+            left = span.last - at[0] + 1
+            part = Span(at[0], at[0] + min(left, range_end(fetcher.range_blocks, left)) - 1)
             at[0] = part.last + 1
             logs = await fetcher.read(part, until=span.last)
             received[0] += logs.received

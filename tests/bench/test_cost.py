@@ -91,4 +91,6 @@ def test_a_tiny_run_of_the_whole_program_is_counted(server: EmbeddedPostgres, mo
     cells = [cell.strip() for cell in report.splitlines()[-1].strip("|").split("|")]
     assert cells[0] == style
     assert 0 < int(cells[2]) <= int(cells[3])
+    assert int(cells[3]) <= 2 * int(cells[2]) + 1, "a filter is asked once for the estimate, and for all blocks"
+    assert int(cells[5]) <= 11, "chain, head twice, canary, three days' ends, pools, tokens twice"
     assert float(cells[8].rstrip("%")) > 50

@@ -18,7 +18,7 @@ from indexer.chain.fetch import Fetcher, Logs
 from indexer.chain.limits import Limits
 from indexer.chain.logs import NO_TIME
 from indexer.chain.planner import Shape
-from indexer.chain.sizing import LOGS_WANTED, RANGE_QUESTIONS, QuestionSize, range_blocks
+from indexer.chain.sizing import LOGS_WANTED, RANGE_QUESTIONS, QuestionSize, range_blocks, range_end
 from indexer.errors import EndpointFailed, EndpointUnusable, Refuse, TooMuch
 from indexer.model import Span
 from tests.chain.provider import ANYONE, KEY, Provider, fewest
@@ -362,6 +362,49 @@ def test_whatever_was_seen_the_next_question_and_range_are_sane(
         assert question.step(1, limits) == 1
         assert range_blocks([question], limits) % size == 0
         assert size <= range_blocks([question], limits) <= size * RANGE_QUESTIONS
+
+
+def test_the_last_range_is_a_little_longer_rather_than_followed_by_a_short_one() -> None:
+    assert [range_end(1000, left) for left in (1, 1000, 1250, 1251, 5000)] == [1, 1000, 1250, 1000, 1000]
+
+
+def surprised(*, offers: bool) -> tuple[QuestionSize, Limits]:
+    """Answers of a provider of 10,000 logs that were foreseen badly, and a refusal."""
+    size, limits = QuestionSize(), Limits(max_logs=10_000)
+    for logs in (5_000, 9_000, 5_000, 9_000, 5_000, 9_000):
+        size.saw(1000, logs, limits)
+    size.refuse(2000, TooMuch("rich", max_logs=10_000, suggested=(0, 1_199) if offers else None), limits)
+    size.saw(1000, 8_000, limits)
+    return size, limits
+
+
+def test_a_refusal_that_says_what_would_fit_is_risked() -> None:
+    """It costs one question and brings a full answer: four fifths of the limit are asked for, whatever was missed."""
+    bold, careful = surprised(offers=True), surprised(offers=False)
+    assert bold[0].foreseen(bold[0].size(bold[1])) >= 7_990
+    assert careful[0].foreseen(careful[0].size(careful[1])) < 7_000
+
+
+def test_little_more_than_what_is_answered_in_any_case_is_not_worth_a_refusal() -> None:
+    """2,000 blocks or 10,000 logs: a fifth more than 2,000 blocks is left alone, twice as many are asked."""
+    limits = Limits(max_logs=10_000, free_blocks=2000)
+    for logs, expected in ((4_000, range(2000, 2001)), (2_000, range(4_600, 5_000))):
+        size = QuestionSize()
+        for _ in range(12):
+            size.saw(1000, logs, limits)
+        assert size.size(limits) in expected
+        assert size.step(2_700, limits) < 2_700 or logs == 2_000, "nor stretched into one"
+
+
+def test_the_answer_before_a_question_tells_as_much_as_all_others() -> None:
+    """Twice as dense as foreseen: two thirds as many blocks; a poor answer tells nothing."""
+    size = QuestionSize()
+    for _ in range(12):
+        size.saw(1000, 5_000, Limits())
+    usual = size.size(Limits())
+    assert size.size(Limits(), (1000, 10_000)) == pytest.approx(usual * 2 / 3, rel=0.01)
+    assert size.size(Limits(), (1000, 2_500)) == pytest.approx(usual * 4 / 3, rel=0.01)
+    assert size.size(Limits(), (3, 40)) == usual
 
 
 def test_the_densest_question_decides_for_all() -> None:

@@ -128,6 +128,16 @@ def test_many_addresses_are_asked_in_parts(most: int, sizes: list[int]) -> None:
     assert {part.topics for part in parts} == {((ONE,),)}
 
 
+def test_a_question_is_narrow_by_what_it_names() -> None:
+    """A few contracts or a further topic; neither any contract's events nor those of thousands."""
+    crowd = tuple(number.to_bytes(20, "big") for number in range(1, 2000))
+    kind = kinds(SWAP)
+    assert Shape((FIRST,), (kind,)).narrow
+    assert Shape(None, (kind, None, (ONE,))).narrow
+    assert not Shape(None, (kind,)).narrow
+    assert not Shape(crowd, (kind,)).narrow
+
+
 def test_a_question_to_any_contract_cannot_be_split() -> None:
     """There are no addresses to split."""
     assert Shape(None, ((ONE,),)).split(1) == [Shape(None, ((ONE,),))]
@@ -184,6 +194,18 @@ def test_every_wanted_log_is_fetched(subscriptions: list[Subscription], logs: li
     for log in logs:
         if any(wants(one, log) for one in subscriptions):
             assert any(answers(question, log) for question in questions), log
+
+
+@settings(max_examples=200, deadline=None)
+@given(SUBSCRIPTIONS, SUBSCRIPTIONS, st.lists(LOGS, max_size=20))
+def test_a_question_within_another_finds_nothing_else(
+    some: list[Subscription], more: list[Subscription], logs: list[Log]
+) -> None:
+    for one in shapes(some):
+        assert one.within(one)
+        for other in (wider for wider in shapes([*some, *more]) if one.within(wider)):
+            found = [log for log in logs if answers(one.filter(SPAN), log)]
+            assert all(answers(other.filter(SPAN), log) for log in found)
 
 
 @settings(max_examples=200, deadline=None)

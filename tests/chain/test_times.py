@@ -154,13 +154,44 @@ async def test_the_first_block_of_a_day_is_found_in_few_headers(rhythm: str, mea
     assert max(costs) <= most
 
 
-@pytest.mark.parametrize("at", [-5, 0, 1, 11, 12, 13, 5_000, 12 * 999])
-async def test_the_first_block_is_exact_at_every_edge(at: int) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["lowest known", "lowest unknown"])
+@pytest.mark.parametrize("slot", [6, 12, 24])
+@pytest.mark.parametrize("at", [-5, 0, 1, 11, 12, 13, 24, 25, 5_000, 12 * 999])
+async def test_the_first_block_is_exact_at_every_edge(at: int, slot: int, known: bool) -> None:
+    """Also where blocks come at another pace than the chain is said to have."""
     times = GENESIS + 12 * np.arange(1000)
     async with pool_on(times) as (pool, _):
-        top = await top_of(pool, 999)
-        found = await first_block_at(pool, GENESIS + at, 0, top)
+        pool.chain = replace(pool.chain, block_ms=slot * 1000)
+        top, low = await top_of(pool, 999), await top_of(pool, 0)
+        found = await first_block_at(pool, GENESIS + at, low if known else 0, top)
         assert found.number == max(0, -(-at // 12))
+        assert await first_block_at(pool, low.time, 0, low) == low, "a bracket of one block"
+
+
+async def test_far_from_what_is_known_the_lowest_block_is_asked_first() -> None:
+    """Slots missed for months would lead days astray: it costs one header, and the search is as if it were known."""
+    times = slots(400_000, 8_000)
+    async with pool_on(times) as (pool, node):
+        top, at = await top_of(pool, 399_999), int(times[7_000])
+        costs = []
+        for low in (0, await top_of(pool, 0)):
+            before = node.count("eth_getBlockByNumber")
+            assert (await first_block_at(pool, at, low, top)).number == 7_000
+            costs.append(node.count("eth_getBlockByNumber") - before)
+    assert costs[0] == costs[1] + 1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["lowest known", "lowest unknown"])
+async def test_a_day_s_start_takes_two_headers_where_blocks_come_evenly(known: bool) -> None:
+    """The first block of the day and the one before it: the search's ends cost nothing."""
+    times = GENESIS + 12 * np.arange(20_000)
+    async with pool_on(times) as (pool, node):
+        top, low = await top_of(pool, 19_000), await top_of(pool, 0)
+        before = node.count("eth_getBlockByNumber")
+        for at in (12 * 15_000, 12 * 15_000 + 1, 12 * 15_001 - 1):
+            found = await first_block_at(pool, GENESIS + at, low if known else 0, top)
+            assert found.number == -(-at // 12)
+        assert node.count("eth_getBlockByNumber") - before <= 3 * 2
 
 
 async def test_the_first_of_several_blocks_in_one_second_is_found() -> None:

@@ -131,11 +131,11 @@ def test_the_sample_is_spread_over_all_that_is_missing() -> None:
 def test_history_is_read_in_growing_parts_or_from_the_state_where_that_is_dear() -> None:
     gap = plan(Provider([0]), Span(0, 12_000_000))
     free, dear, stateless, few = Cost(), Cost(), Cost(), Cost()
-    _add_history(free, gap, None, 40)
-    _add_history(dear, gap, 10, 40)
-    _add_history(stateless, gap, 10, None)
-    _add_history(few, gap, 12_000_000 // DEAR, 40)
-    assert (free.questions < 15, free.others) == (True, 0)
+    _add_history(free, gap, None, 40, 1000)
+    _add_history(dear, gap, 10, 40, 1000)
+    _add_history(stateless, gap, 10, None, 1000)
+    _add_history(few, gap, 12_000_000 // DEAR, 40, 1000)
+    assert (free.questions, free.others) == (4, 0), "1,000 blocks, 32,000, 1,024,000, and the rest"
     assert (dear.questions, dear.others) == (0, 40)
     assert (stateless.questions, stateless.others) == (1_200_001, 0)
     assert (DEAR <= few.questions <= DEAR + 1, few.others) == (True, 0)

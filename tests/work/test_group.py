@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from indexer.chain.limits import Limits
+from indexer.chain.planner import Shape
+from indexer.chain.sizing import GLANCE, GROWTH
 from indexer.families.uniswap_v3 import POOL_CREATED, SWAP
 from indexer.model import Basis, Kind, Span
 from indexer.work.group import family_of, groups, is_open, subscriptions
@@ -38,6 +40,29 @@ def test_a_named_deployment_asks_its_own_contracts_only() -> None:
     (group,) = groups(POOL, None, [NAMED])  # type: ignore[arg-type]
     (shape,) = group.fetcher.questions
     assert shape.emitters == tuple(sorted([FACTORY, address("a pool")]))
+
+
+def test_what_was_learned_of_a_question_holds_for_narrower_ones() -> None:
+    """A part of the deployments begins where all of them stand; what is known of the same question is shared."""
+    (group,) = groups(POOL, None, [NAMED])  # type: ignore[arg-type]
+    (shape,) = group.fetcher.questions
+    group.fetcher.sizes[shape].saw(1000, 0, Limits())
+    part = Shape((shape.emitters or ())[:1], shape.topics)
+    beside = Shape((address("another"),), shape.topics)
+    assert group.fetcher_for((part,)).sizes[part].blocks == 1000 * GROWTH
+    assert group.fetcher_for((beside,)).sizes[beside].blocks == GLANCE
+    assert group.fetcher_for((shape, part)).sizes[shape] is group.fetcher.sizes[shape]
+
+
+def test_rare_events_begin_where_a_question_that_found_nothing_goes_on() -> None:
+    """A first glance only where nothing was answered yet, even beside a dense question for the same event."""
+    for answered, first in ((0, GLANCE), (256, 256 * GROWTH)):
+        (group,) = groups(POOL, None, [OPEN])  # type: ignore[arg-type]
+        (shape,) = group.fetcher.questions
+        rare = Shape(None, ((shape.topics[0] or ())[:1],))
+        if answered:
+            group.fetcher.sizes[shape].saw(answered, 8000, Limits())
+        assert group.fetcher_for((rare,), rare=True).sizes[rare].blocks == first
 
 
 def test_no_deployment_is_no_group() -> None:

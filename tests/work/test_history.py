@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from indexer.chain.sizing import GLANCE
 from indexer.families.uniswap_v3 import SHARE
 from indexer.ledger.connect import Database
 from indexer.model import Span, Step
@@ -13,7 +14,7 @@ from indexer.work import history
 from indexer.work.group import Group
 from indexer.work.history import ensure_history, steps_for
 from indexer.work.reading import read_range
-from indexer.work.source import DEAR, GLANCE
+from indexer.work.source import DEAR
 from tests.families.columns import Booked, booked
 from tests.work.world import HEAD, SLOT0, START, World, address, deployment, group_over, pool_address
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from indexer.archive.store import Folder
+from indexer.chain.sizing import GLANCE
 from indexer.errors import ArchiveUnusable
 from indexer.families.uniswap_v3 import SHARE
 from indexer.ledger.archive import listed
@@ -273,10 +274,9 @@ async def test_all_of_it_is_made_again_without_an_endpoint(
     world: Noting, database: Database, tmp_path: Path, from_state: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Members, parameters by their events or by state, tokens: nothing is asked, the flows are the same."""
-    old = deployment(OPEN.id, start=START - 200)
+    old = deployment(OPEN.id, start=START - 2 * GLANCE)
     if from_state:  # at an endpoint of short ranges nobody reads all events since the start
         monkeypatch.setattr("indexer.work.source.DEAR", 0)
-        monkeypatch.setattr("indexer.work.source.GLANCE", 50)
         world.max_blocks = 40
     async with archived(world, database, tmp_path, old) as group:
         await ensure_history(group, SPAN)

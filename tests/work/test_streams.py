@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from indexer.chain.sizing import GLANCE
 from indexer.errors import BadInput, EndpointUnusable
 from indexer.families.interface import OPENING
 from indexer.families.staking_rewards import (
@@ -32,7 +33,7 @@ from indexer.work.backfill import backfill
 from indexer.work.group import Group
 from indexer.work.plan import planned
 from indexer.work.progress import Progress
-from indexer.work.source import DEAR, GLANCE
+from indexer.work.source import DEAR
 from indexer.work.streams import ensure_openings, rebuild
 from tests.families.staking import Contract, Happening, happen
 from tests.work.world import HEAD, START, World, address, group_over, selector, word

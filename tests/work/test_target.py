@@ -107,6 +107,14 @@ async def test_without_anything_the_last_week_is_read(monkeypatch: pytest.Monkey
         assert await target(wish(), pool, final, None) == Span(0, 50)
 
 
+async def test_an_end_that_is_final_is_taken_though_our_clock_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is over is told by the chain."""
+    midnight = ordinary(HEAD) // 86_400 * 86_400
+    monkeypatch.setattr("indexer.work.target.time.time", lambda: midnight - 86_400)
+    found = await asked(ordinary, start=0, to="2021-06-18")
+    assert ordinary(found.last) < midnight <= ordinary(found.last + 1)
+
+
 async def test_an_end_between_the_final_head_and_now_is_the_final_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is past, and its last blocks are only not final yet: the next run reads them."""
     head = ordinary(HEAD)
