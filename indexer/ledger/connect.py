@@ -70,27 +70,15 @@ class Database:
     @classmethod
     async def open(cls, url: str, *, size: int = 8, recovery: int = RECOVERY) -> Database:
         """Connects and checks the server. Raises DatabaseUnusable; the URL is never part of the message."""
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=0,  # else the driver itself tells, with tracebacks, of a server that is away while nobody asks
+            max_size=size + 1,  # one is the guard's
+            init=_prepare,
+            server_settings={"application_name": "indexer", "timezone": "UTC", "jit": "off", **_KEPT_ALIVE},
+        )
         try:
-            pool = await asyncpg.create_pool(
-                url,
-                min_size=1,
-                max_size=size + 1,  # one is the guard's
-                init=_prepare,
-                server_settings={"application_name": "indexer", "timezone": "UTC", "jit": "off", **_KEPT_ALIVE},
-            )
-        except (ValueError, asyncpg.ClientConfigurationError):  # its text may hold a part of the password
-            raise DatabaseUnusable(
-                "The database URL cannot be read: write postgresql://user:password@host:port/name, with / # ? @ and % "
-                "of a password percent-encoded."
-            ) from None
-        except asyncpg.PostgresError as error:
-            if "startup parameter" in str(error):
-                raise DatabaseUnusable(_POOLER) from None
-            raise DatabaseUnusable(_UNREACHED.format(_sentence(error))) from None
-        except (OSError, asyncpg.InterfaceError) as error:
-            raise DatabaseUnusable(_UNREACHED.format(_sentence(error))) from None
-        try:
-            await _refuse_unfit(pool)
+            await _meet(pool)
         except BaseException:
             await pool.close()
             raise
@@ -156,6 +144,23 @@ class Database:
             await self.pool.expire_connections()
         if isinstance(error, Exception) and state.attempt_number == (1 if isinstance(error, LACKING) else _SEVERAL):
             log.warning("the database cannot go on: waiting", seconds=self._recovery, reason=_sentence(error))
+
+
+async def _meet(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Connects for the first time. Raises DatabaseUnusable."""
+    try:
+        await _refuse_unfit(pool)
+    except (ValueError, asyncpg.ClientConfigurationError):  # its text may hold a part of the password
+        raise DatabaseUnusable(
+            "The database URL cannot be read: write postgresql://user:password@host:port/name, with / # ? @ and % "
+            "of a password percent-encoded."
+        ) from None
+    except asyncpg.PostgresError as error:
+        if "startup parameter" in str(error):
+            raise DatabaseUnusable(_POOLER) from None
+        raise DatabaseUnusable(_UNREACHED.format(_sentence(error))) from None
+    except (OSError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnusable(_UNREACHED.format(_sentence(error))) from None
 
 
 async def _refuse_unfit(pool: asyncpg.Pool[asyncpg.Record]) -> None:

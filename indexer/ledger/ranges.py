@@ -74,9 +74,13 @@ async def claim(
     size: a number of blocks, or what tells it from the first block and the deployments. outlook: what was seen before.
     """
     seen, guard = Outlook(list(wanted)) if outlook is None else outlook, database.guard
+    taken: Lease | None = None
 
     async def work(connection: Connection) -> Lease | None:
+        nonlocal taken
         await connection.execute(query("lock_claims"), chain_id)
+        if taken is not None and await connection.fetchval(query("lease_stands"), chain_id, taken.fence):
+            return taken  # an earlier attempt went through, only its answer was lost
         held = seen.take(await connection.fetch(query("held_since"), chain_id, seen.reading, seen.latest))
         gaps = {name: missing(span, held[name]) for name, span in wanted.items()}
         chosen = choose(gaps, size if isinstance(size, int) else 1 << 62)
@@ -87,7 +91,8 @@ async def claim(
             span = Span(span.first, min(span.last, span.first + size(span.first, names) - 1))
         own = guard.number if guard.held else None
         values = (chain_id, span.first, span.last, list(names), holder(), LEASE_SECONDS, own)
-        return Lease(chain_id, await connection.fetchval(query("take_lease"), *values), span, names)
+        taken = Lease(chain_id, await connection.fetchval(query("take_lease"), *values), span, names)
+        return taken
 
     async with seen.turn:
         if seen.held is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
+import structlog
+
 from indexer.chain.questions import Answer, ask
 from indexer.errors import BadInput
 from indexer.families.interface import Claim
@@ -16,6 +18,8 @@ from indexer.work.classify import Matched
 from indexer.work.group import Facts, Group, family_of
 
 Answers = Mapping[Address, Mapping[str, Answer]]
+
+log = structlog.get_logger()
 
 
 async def learn(group: Group, matched: Mapping[str, Matched], asked_at: int) -> dict[str, list[Member]]:
@@ -76,8 +80,17 @@ async def _ask(group: Group, unknown: Mapping[str, set[Address]], strangers: lis
         ]
         if not group.gaps:  # what the archive lacks proves nothing
             _refuse_named(deployment, members)
+            _tell(deployment, members, answers)
         await context.put_contracts(group.database, group.chain_id, deployment.id, members)
         group.members[deployment.id].update({member.contract: member.facts for member in members})
+
+
+def _tell(deployment: Deployment, members: Iterable[Member], answers: Answers) -> None:
+    """Says how many are turned away, and which of them had no answer to any question."""
+    strangers = [member.contract for member in members if member.facts is None]
+    silent = [f"0x{one.hex()}" for one in strangers if not any(answers[one].values())]
+    if strangers:
+        log.info("contracts turned away", deployment=deployment.id, contracts=len(strangers), without_an_answer=silent)
 
 
 def _refuse_named(deployment: Deployment, members: Iterable[Member]) -> None:

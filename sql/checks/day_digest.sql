@@ -1,7 +1,7 @@
--- A closed day that nothing has touched since must have the flows and the digest of its ranges and streams together.
+-- A day that nothing has touched since it was closed must have the flows and the digest of its ranges and streams together.
 SELECT chain_id, deployment, day, closed.flows AS flows_closed, coalesce(parts.flows, 0) AS flows_of_parts
 FROM deployment_day AS closed
-LEFT JOIN (
+FULL JOIN (
     SELECT
         chain_id, deployment, day, sum(flows) AS flows,
         uint256_octets(mod(sum(octets_uint256(digest)), 2::numeric ^ 256)) AS digest

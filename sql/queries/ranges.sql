@@ -61,6 +61,10 @@ INSERT INTO lease (chain_id, first_block, last_block, deployments, holder, expir
 VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::int), $7)
 RETURNING fence;
 
+-- name: lease_stands
+-- Whether a range is still taken.
+SELECT EXISTS (SELECT FROM lease WHERE chain_id = $1 AND fence = $2);
+
 -- name: leases_of_others
 -- Leases of these deployments between two blocks ($4, $5) that are not this process's own, and whether they still hold.
 SELECT fence, expires_at >= now() AND (guard IS NULL OR guard IN (SELECT guard FROM live_guard)) AS alive

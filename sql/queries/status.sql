@@ -40,40 +40,53 @@ LEFT JOIN LATERAL (
 ORDER BY c.name;
 
 -- name: status_deployments
--- Coverage of each deployment against what the last run wanted, with what it made and what could not be decoded.
+-- Coverage of each deployment against what the last run wanted, with what it made, what could not be decoded and which
+-- contracts with such logs were asked and are not its own.
 SELECT
-    c.name AS chain, d.protocol, d.deployment, d.family, d.start_block, g.first_block AS wanted_from,
-    g.last_block AS wanted_to, greatest(g.last_block - g.first_block + 1, 0) AS blocks_wanted, held.first_block AS held_from,
-    held.last_block AS held_to, coalesce(held.blocks, 0)::bigint AS blocks_held,
+    h.chain, h.protocol, h.deployment, d.family, d.start_block, g.first_block AS wanted_from,
+    g.last_block AS wanted_to, greatest(g.last_block - g.first_block + 1, 0) AS blocks_wanted, h.first_block AS held_from,
+    h.last_block AS held_to, held.blocks AS blocks_held,
     (
         SELECT coalesce(sum(upper(part) - lower(part)), 0)::bigint
-        FROM unnest(held.spans * int8multirange(int8range(g.first_block, greatest(g.last_block, g.first_block - 1) + 1))) AS part
+        FROM unnest(h.blocks_held * int8multirange(int8range(g.first_block, greatest(g.last_block, g.first_block - 1) + 1))) AS part
     ) AS blocks_held_of_wanted,
-    coalesce(held.gaps, 0) AS gaps, coalesce(made.flows, 0)::bigint AS flows, coalesce(made.kept, 0)::bigint AS flows_kept,
-    coalesce(odd.logs, 0) AS quarantined
-FROM deployment AS d
-JOIN chain AS c USING (chain_id)
+    greatest(held.spans - 1, 0) AS gaps, coalesce(made.flows, 0)::bigint AS flows,
+    (coalesce(made.flows, 0) - coalesce(gone.flows, 0))::bigint AS flows_kept, coalesce(odd.logs, 0) AS quarantined,
+    coalesce(strange.contracts, 0) AS turned_away
+FROM coverage AS h
+JOIN deployment AS d USING (deployment)
 LEFT JOIN goal AS g USING (chain_id, deployment)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS spans, coalesce(sum(upper(part) - lower(part)), 0)::bigint AS blocks FROM unnest(h.blocks_held) AS part
+) AS held
 LEFT JOIN (
-    SELECT
-        chain_id, deployment, spans, lower(spans) AS first_block, upper(spans) - 1 AS last_block,
-        (SELECT sum(upper(part) - lower(part)) FROM unnest(spans) AS part) AS blocks,
-        (SELECT count(*) - 1 FROM unnest(spans)) AS gaps
+    SELECT chain_id, deployment, sum(flows) AS flows
     FROM (
-        SELECT chain_id, deployment, range_agg(int8range(first_block, last_block, '[]')) AS spans
-        FROM range_deployment
-        GROUP BY chain_id, deployment
-    ) AS merged
-) AS held USING (chain_id, deployment)
-LEFT JOIN (
-    SELECT chain_id, deployment, sum(flows) AS flows, sum(flows) FILTER (WHERE NOT dropped) AS kept
-    FROM range_day
+        SELECT chain_id, deployment, closed.flows
+        FROM deployment_day AS closed
+        LEFT JOIN dirty_day AS dirty USING (chain_id, deployment, day)
+        WHERE dirty.day IS NULL
+        UNION ALL
+        SELECT chain_id, deployment, flows FROM range_day JOIN dirty_day USING (chain_id, deployment, day)
+        UNION ALL
+        -- Closed days count the pieces of streams, which no range made.
+        SELECT chain_id, deployment, -1
+        FROM stream_piece
+        LEFT JOIN dirty_day AS dirty USING (chain_id, deployment, day)
+        WHERE dirty.day IS NULL
+    ) AS part
     GROUP BY chain_id, deployment
 ) AS made USING (chain_id, deployment)
 LEFT JOIN (
+    SELECT chain_id, deployment, sum(flows) AS flows FROM range_day WHERE dropped GROUP BY chain_id, deployment
+) AS gone USING (chain_id, deployment)
+LEFT JOIN (
     SELECT chain_id, deployment, count(*) AS logs FROM quarantine GROUP BY chain_id, deployment
 ) AS odd USING (chain_id, deployment)
-ORDER BY c.name, d.deployment;
+LEFT JOIN (
+    SELECT chain_id, deployment, count(*) AS contracts FROM contract WHERE facts IS NULL GROUP BY chain_id, deployment
+) AS strange USING (chain_id, deployment)
+ORDER BY h.chain, h.deployment;
 
 -- name: status_protocols
 -- Closed days of each protocol, and how many of their flows have no price.
@@ -106,13 +119,10 @@ ORDER BY c.name, l.first_block;
 -- name: held_spans
 -- What each deployment holds, as one span with its blocks.
 SELECT
-    deployment, min(first_block) AS first_block, max(last_block) AS last_block,
-    (
-        SELECT sum(upper(part) - lower(part))::bigint
-        FROM unnest(range_agg(int8range(first_block, last_block, '[]'))) AS part
-    ) AS blocks
-FROM range_deployment
-GROUP BY deployment;
+    deployment, first_block, last_block,
+    (SELECT sum(upper(part) - lower(part))::bigint FROM unnest(blocks_held) AS part) AS blocks
+FROM coverage
+WHERE blocks_held IS NOT NULL;
 
 -- name: give_up_after
 -- Ends the statements of this transaction that take longer than so many milliseconds.

@@ -106,6 +106,19 @@ def test_ranges_being_read_are_told_with_their_holder(copied: Callable[[bool], s
     assert "demo 1 to 9  machine:42" in result.stdout
 
 
+def test_contracts_that_were_turned_away_are_counted(copied: Callable[[bool], str]) -> None:
+    """They emit such logs, were asked and are not the deployment's own."""
+    url = copied(True)
+    before = {one["deployment"]: one["turned_away"] for one in report(url, "--patience", "0")["deployments"]}
+    execute(
+        url,
+        "INSERT INTO contract (chain_id, deployment, contract, block_number) VALUES "
+        "(31337, 'demo_dex.demo', sha256('a'), 9), (31337, 'demo_dex.demo', sha256('b'), 9) RETURNING 1",
+    )
+    after = {one["deployment"]: one["turned_away"] for one in report(url, "--patience", "0")["deployments"]}
+    assert after == before | {"demo_dex.demo": before["demo_dex.demo"] + 2}
+
+
 def test_a_check_that_fails_is_shown_with_its_first_rows(copied: Callable[[bool], str]) -> None:
     """Exit code 1, the sentence that does not hold, and what breaks it."""
     url = copied(True)

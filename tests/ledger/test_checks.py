@@ -53,10 +53,15 @@ FAULTS: dict[str, list[str]] = {
         "INSERT INTO range_deployment SELECT chain_id, 1000, deployment, first_block, first_block FROM range_deployment LIMIT 1",
         "UPDATE range_deployment SET first_block = first_block - 1 WHERE first_block > 500",
     ],
+    "coverage.sql": [
+        "DELETE FROM range_deployment WHERE range_id = (SELECT min(range_id) FROM range_deployment)",
+        "UPDATE range_deployment SET first_block = first_block + 1 WHERE first_block > 500",
+    ],
     "day_digest.sql": [
         "UPDATE deployment_day SET digest = sha256(digest) WHERE day = '2026-01-03'",
         "UPDATE deployment_day SET flows = flows - 1 WHERE day = '2026-01-03'",
         "DELETE FROM range_day WHERE day = '2026-01-03'",
+        "DELETE FROM deployment_day WHERE day = '2026-01-03'",
         "UPDATE stream SET numerator = numerator + 1",
         "DELETE FROM stream_span",
     ],

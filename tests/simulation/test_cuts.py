@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from indexer.families.uniswap_v3 import UniswapV3
 from indexer.ledger import ranges
 from indexer.ledger.connect import Database
 from indexer.ledger.registry import retire
-from indexer.work import backfill, job
+from indexer.model import Span
+from indexer.work import job
 from indexer.work.prices import load_prices
 from indexer.work.retain import drop_old_months
 from tests.fakes.cutter import Cut, cutter
@@ -80,12 +81,12 @@ class Cuts:
 
 
 @asynccontextmanager
-async def cut_off(url: str, cuts: Cuts) -> AsyncIterator[Database]:
-    """A database whose commits are cut off."""
+async def cut_off(url: str, choose: Callable[[int, str], Cut | None]) -> AsyncIterator[Database]:
+    """A database whose commits are cut off where this says so."""
     parts = urlsplit(url)
     folder = parse_qs(parts.query)["host"][0]
     async with (
-        cutter(f"{folder}/.s.PGSQL.5432", cuts.choose) as port,
+        cutter(f"{folder}/.s.PGSQL.5432", choose) as port,
         opened(f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}") as database,
     ):
         yield database
@@ -93,13 +94,10 @@ async def cut_off(url: str, cuts: Cuts) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def cuts(monkeypatch: pytest.MonkeyPatch) -> Cuts:
-    """Two hundred, with small ranges and short leases: a claim whose answer is lost is nobody's until it ends."""
+    """Two hundred, with small ranges."""
     made = Cuts(7, CUTS)
     made.listen(monkeypatch)
     monkeypatch.setattr(Fetcher, "range_blocks", property(lambda _: 25))
-    for module in (ranges, backfill):
-        monkeypatch.setattr(module, "LEASE_SECONDS", 2)
-    monkeypatch.setattr(backfill, "_POLL", 0.1)
     return made
 
 
@@ -107,7 +105,7 @@ async def test_two_hundred_commits_without_an_answer(
     cuts: Cuts, url: str, database: Database, node: DemoChain, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     """Half of them went through, half did not, and the run neither loses nor doubles one."""
-    async with cut_off(url, cuts) as frail:
+    async with cut_off(url, cuts.choose) as frail:
         await index(frail, node.url, archive=str(tmp_path))
     assert cuts.count >= CUTS, cuts.done
     assert min(sum(count for (_, how), count in cuts.done.items() if how == kind) for kind in KINDS) > CUTS // 3
@@ -120,6 +118,17 @@ async def test_two_hundred_commits_without_an_answer(
     assert await complaints(database) == {}
     (row,) = await database.fetch("SELECT count(*) - count(DISTINCT fence) AS twice FROM range")
     assert row["twice"] == 0
+
+
+async def test_a_claim_whose_answer_was_lost_is_the_claimants(url: str, database: Database) -> None:
+    """Else nobody would read those blocks until the lease ended."""
+    cutting: Iterator[Cut] = iter(["unanswered"])
+    async with cut_off(url, lambda _, statement: next(cutting, None) if statement == "COMMIT" else None) as frail:
+        lease = await ranges.claim(frail, 7, {"made.one": Span(0, 99)}, 100)
+    assert next(cutting, None) is None
+    assert lease is not None
+    assert lease.span == Span(0, 99)
+    assert [row["fence"] for row in await database.fetch("SELECT fence FROM lease")] == [lease.fence]
 
 
 RESTATED = (
@@ -144,7 +153,7 @@ async def test_what_is_made_again_is_restated_once(
     heard: list[dict[str, Any]] = []
     listener = await asyncpg.connect(url)
     await listener.add_listener("yield_daily", lambda *notice: heard.append(json.loads(notice[3])))
-    async with cut_off(url, cuts) as frail:
+    async with cut_off(url, cuts.choose) as frail:
         await redo(frail, place, everything=True)
     await listener.close()
     assert cuts.both("registry.register", "registry.retire", "ranges.commit", "closing.close_days", "closing.refresh")
@@ -163,7 +172,7 @@ async def test_a_reason_is_told_once(cuts: Cuts, url: str, database: Database, n
     await index(database, node.url, to=LAST)
     names = ["demo_dex.demo"]
     await retire(database, node.chain_id, names, "manifest changed")
-    async with cut_off(url, cuts) as frail:
+    async with cut_off(url, cuts.choose) as frail:
         await retire(frail, node.chain_id, names, "family uniswap_v3 version 2 -> 3; manifest changed")
     assert cuts.both("registry.retire")
     rows = await database.fetch("SELECT DISTINCT reason FROM restated_day")
@@ -176,7 +185,7 @@ async def test_a_month_is_dropped_and_put_back_whatever_the_line_does(
     """Late blocks of dropped days; then the month goes again, and figures stay."""
     await index(database, node.url, start=150, to=LAST, archive=str(tmp_path))
     monkeypatch.setattr(job, "drop_old_months", lambda ledger, months, _: drop_old_months(ledger, months, LATER))
-    async with cut_off(url, cuts) as frail:
+    async with cut_off(url, cuts.choose) as frail:
         await drop_old_months(frail, 1, LATER)
         assert await booked(database) == {}
         await index(frail, node.url, start=0, to=LAST, archive=str(tmp_path), keep_flows=1)
@@ -200,7 +209,7 @@ async def test_prices_of_a_file_count_though_the_answer_was_lost(
     )
     file = tmp_path / "prices.csv"
     file.write_text(f"chain,token,day,usd,source\ndemo,{to_checksum_address(row['token'])},2026-01-01,7,mine\n")
-    async with cut_off(url, cuts) as frail:
+    async with cut_off(url, cuts.choose) as frail:
         await load_prices(frail, file)
     assert cuts.both("prices.put_file_prices")
     assert await database.fetch("SELECT FROM dirty_value") == []

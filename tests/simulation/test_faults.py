@@ -107,6 +107,18 @@ async def test_a_run_goes_on_when_the_database_does(
             assert await complaints(database) == {}
 
 
+async def test_a_pool_that_nobody_uses_says_nothing_of_a_restart(
+    troubled: Troubled, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is as good as before: whoever asks is connected anew."""
+    async with opened(troubled.url) as database:
+        await asyncio.to_thread(troubled.control, "-m", "fast", "stop")
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(troubled.start)
+        assert await database.fetch("SELECT 1")
+    assert caplog.records == []
+
+
 SENTENCES = {
     "gone": "The database has failed for 1 seconds (",
     "read_only": "The database could not go on for 1 seconds (ReadOnlySQLTransactionError: cannot execute ",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 
-from indexer.errors import BadInput
+from indexer.errors import BadInput, IndexerError
 from indexer.ledger.connect import Database
 from indexer.model import Evidence, Member, Span
 from indexer.work.members import own
+from tests.fakes.node import Fault
 from tests.work.world import (
     FACTORY,
     FACTS,
@@ -134,6 +136,65 @@ async def test_strangers_are_asked_once_and_never_again(database: Database) -> N
             assert group.members[ONE.id] == {POOL: POOL_FACTS, IMPOSTOR: None, STRANGER: None}
     assert [world.times_asked(contract) for contract in (POOL, IMPOSTOR, STRANGER, FACTORY)] == [1, 1, 1, 1]
     assert world.blocks == {HEAD}
+
+
+async def test_who_is_turned_away_is_told_once(database: Database) -> None:
+    """Apart from others those that answered nothing at all, whose words nobody could judge."""
+    world = busy(POOL, IMPOSTOR, STRANGER)
+    world.pool(POOL)
+    world.pool(IMPOSTOR)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            async with group_over(world, database, ONE) as group:
+                await meet(group, SPAN)
+    assert [line for line in logs if line["event"] == "contracts turned away"] == [
+        {
+            "event": "contracts turned away",
+            "log_level": "info",
+            "deployment": ONE.id,
+            "contracts": 2,
+            "without_an_answer": [f"0x{STRANGER.hex()}"],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(-32005, "daily request count exceeded, request rate limited"),
+        Fault(-32000, "internal error"),
+        Fault(-32000, "header not found"),
+        Fault(-32000, f"missing trie node {'ab' * 32} (path )"),
+        Fault(-32603, "execution timeout"),
+    ],
+    ids=lambda fault: str(fault)[:20],
+)
+@pytest.mark.parametrize("to", [POOL, FACTORY], ids=["pool", "proof"])
+async def test_an_endpoint_that_fails_says_nothing_of_a_contract(
+    database: Database, monkeypatch: pytest.MonkeyPatch, fault: Fault, to: bytes
+) -> None:
+    """Nothing is remembered of it, and who is asked again is a member."""
+    contract = POOL if to == POOL else MOVED  # which needs the factory's proof
+    world = busy(contract)
+    world.pool(contract)
+    world.vouch(contract)
+    called = World.call
+
+    def fails(this: World, asked: bytes, data: bytes, block: int) -> tuple[bool, bytes]:
+        if asked == to:
+            raise fault
+        return called(this, asked, data, block)
+
+    async with group_over(world, database, ONE) as group:
+        with monkeypatch.context() as patch:
+            patch.setattr(World, "call", fails)
+            with pytest.raises(IndexerError):
+                await meet(group, SPAN)
+        assert group.members[ONE.id] == {}
+        assert await database.fetch("SELECT FROM contract") == []
+    async with group_over(world, database, ONE) as group:
+        await meet(group, SPAN)
+        assert group.members[ONE.id] == {contract: POOL_FACTS}
 
 
 async def test_readers_side_by_side_ask_a_stranger_once(database: Database) -> None:
