@@ -19,7 +19,7 @@ from indexer.errors import EndpointUnusable, IndexerError, NoEndpoint, Retry
 class Trip:
     """One question on its way: which endpoints not to ask (again), and why.
 
-    last: what it failed with; pause: nanoseconds to wait before it is asked again.
+    last: what it failed with; lost: how often it was late by then; pause: nanoseconds to wait before it is asked again.
     """
 
     methods: frozenset[str]
@@ -27,12 +27,14 @@ class Trip:
     skipped: dict[Lane, EndpointUnusable] = field(default_factory=dict)
     last: Retry | None = None
     failures: int = 0
+    lost: int = 0
     pause: int = 0
 
-    def failed(self, error: Retry, pause: int) -> None:
+    def failed(self, error: Retry, pause: int, *, late: bool) -> None:
         """An endpoint did not answer it this time."""
         self.last, self.pause = error, pause
         self.failures += 1
+        self.lost += late
 
     async def wait(self, pace: Pace) -> None:
         """Until it may be asked again."""
@@ -115,22 +117,27 @@ class Boarding:
     def board_beside(self, trip: Trip, running: Sequence[Asking[Any]], pace: Pace) -> Lane | None:
         """An endpoint to ask the same as those that are late; None if nobody can be bothered.
 
-        Preferably one that is not asked yet. One of them again only where it answered what was sent later, or has
-        nothing else to do: else it is just slow.
+        Preferably one that is not asked yet. One of them again only where it answered what was sent later, or to see
+        whether it does, with one question at a time: else it is just slow. Never one that says too many requests.
+        Where it has no place left, a question whose answer it skipped gives up its own.
         """
         now, asked = pace.now(), [one.lane for one in running]
         spare = [lane for lane in self._lanes if trip.may_take(lane) and lane.spare(now)]
-        alive = [one.lane for one in running if one.overtaken or one.lane.load == asked.count(one.lane)]
-        fresh = [lane for lane in spare if lane not in asked] or [lane for lane in spare if lane in alive]
-        if not fresh:
+        others = [lane for lane in spare if lane not in asked]
+        quiet = [one for one in running if trip.may_take(one.lane) and not one.lane.health.busy]
+        same = [one.lane for one in quiet if one.lane in spare and (one.overtaken or _untried(one.lane, running))]
+        lanes = others or same or _given_up(quiet, now)
+        if not lanes:
             return None
-        best = min(fresh, key=lambda lane: lane.rank(now))
+        best = min(lanes, key=lambda lane: lane.rank(now))
         best.load += 1
+        best.beside += 1
         return self._take(best)
 
-    def leave(self, lane: Lane, pace: Pace) -> None:
+    def leave(self, lane: Lane, pace: Pace, *, beside: bool) -> None:
         """Free a place at an endpoint; if it has to rest now, all who wait look around anew."""
         lane.load -= 1
+        lane.beside -= beside
         if lane.health.rest_until > pace.now():
             self.look_anew()
         elif lane.load < lane.health.width:
@@ -168,6 +175,20 @@ class Boarding:
 def may_catch_up(refusal: EndpointUnusable) -> bool:
     """Whether an endpoint that lacks a block may have it later."""
     return isinstance(refusal, HistoryMissing) and refusal.may_be_behind
+
+
+def _untried(lane: Lane, running: Sequence[Asking[Any]]) -> bool:
+    """Whether no other question is asked a second time there."""
+    return lane.verified and lane.beside == sum(one.beside and one.lane is lane for one in running)
+
+
+def _given_up(running: Sequence[Asking[Any]], now: int) -> list[Lane]:
+    """The endpoint of a question that is given up here: a late one, where there is one whose answer was skipped."""
+    for one in running:
+        if one.overtaken and not one.signs.due(now) and one.lane.spare(now, leaving=1):
+            one.task.cancel()
+            return [one.lane]
+    return []
 
 
 def _reason(lane: Lane, trip: Trip) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 from eth_utils.crypto import keccak
 
-from indexer.chain.latencies import UNKNOWN_LATE
+from indexer.chain.insist import insist
 from indexer.chain.logs import Answer, parse
 from indexer.chain.refusals import HistoryMissing
-from indexer.chain.rpc import Endpoint, Signs
+from indexer.chain.rpc import Endpoint
 from indexer.errors import EndpointFailed, EndpointLied, IndexerError
 from indexer.model import Span
 
 _FULL = (1 << 2048) - 1
-ATTEMPTS = 4  # per question, each borne twice as long as the one before
-TRIES = 8  # blocks looked at, each twice as far on as the one before, until one has logs
+TRIES = 8  # blocks looked at, each twice as far on as the one before, until one has logs, or no filter
 
 
 class Verdict(StrEnum):
@@ -48,14 +47,14 @@ async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
     """
     block = first
     try:
-        bloom = 0
+        bloom: int | None = 0
         for block in _places(first, last):
             bloom = await _bloom(endpoint, block)
-            if bloom:
+            if bloom != 0:
                 break
         if not bloom:
-            return Canary(Verdict.UNKNOWN, first, "no block with logs was found near it")
-        answer = await _asked(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
+            return Canary(Verdict.UNKNOWN, first, "no header near it tells of logs")
+        answer = await insist(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
         return Canary(_verdict(parse(answer, Span(block, block)), bloom), block)
     except HistoryMissing as refusal:
         return Canary(Verdict.REFUSED, block, str(refusal))
@@ -91,27 +90,17 @@ def _places(first: int, last: int) -> Iterator[int]:
         yield place
 
 
-async def _bloom(endpoint: Endpoint, block: int) -> int:
-    """The header's filter; 0 where the node gives none, or one with every bit set, which no block's logs can be.
+async def _bloom(endpoint: Endpoint, block: int) -> int | None:
+    """The header's filter; None where the node gives none, or one with every bit set, which no block's logs can be.
 
     Raises EndpointFailed for a block it does not know.
     """
-    told = msgspec.json.decode(await _asked(endpoint, "eth_getBlockByNumber", [hex(block), False]))
+    told = msgspec.json.decode(await insist(endpoint, "eth_getBlockByNumber", [hex(block), False]))
     if not isinstance(told, Mapping):
         raise EndpointFailed(f"{endpoint.name}: block {block} is unknown to it; use another endpoint.")
     written = told.get("logsBloom")
     try:
-        bits = int(written, 16) if isinstance(written, str) else 0
+        bits = int(written, 16) if isinstance(written, str) else None
     except ValueError:
         raise EndpointLied(f"{endpoint.name}: block {block} has no readable logsBloom; use another endpoint.") from None
-    return 0 if bits == _FULL else bits
-
-
-async def _asked(endpoint: Endpoint, method: str, params: Sequence[object], attempt: int = 0) -> bytes:
-    """As Endpoint.call, again where it failed."""
-    try:
-        return await endpoint.call(method, params, Signs(UNKNOWN_LATE << attempt))
-    except EndpointFailed:
-        if attempt + 1 == ATTEMPTS:
-            raise
-    return await _asked(endpoint, method, params, attempt + 1)
+    return None if bits == _FULL else bits

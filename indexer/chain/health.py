@@ -29,6 +29,7 @@ class Health:
     width: int = field(init=False)
     strikes: int = 0  # failures in a row
     struck_at: int = -1
+    busy: bool = False  # since its last answer it said that requests are too many
     rest_until: int = 0
     _good_since: int = 0  # answers since the width changed
     _outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
@@ -38,7 +39,7 @@ class Health:
 
     def succeeded(self) -> None:
         """An answer came: after as many of them as are asked at once, one more is."""
-        self.strikes = 0
+        self.strikes, self.busy = 0, False
         self._outcomes.append(True)
         self._good_since += 1
         if self._good_since >= self.width < self.most:
@@ -51,6 +52,7 @@ class Health:
         """
         now, again = pace.now(), asked_at > self.struck_at
         self._outcomes.append(False)
+        self.busy = self.busy or isinstance(error, EndpointBusy)
         if again:
             self.strikes, self.struck_at = self.strikes + 1, now
             if isinstance(error, EndpointBusy):

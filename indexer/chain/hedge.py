@@ -13,18 +13,19 @@ from indexer.chain.rpc import Signs
 
 T = TypeVar("T")
 
-SHARE = 10  # one request of so many may be such a second one
+SHARE = 8  # one request of so many may be such a second one: enough where one answer of ten never comes
 FIRST, MOST = 4, 16  # that may be asked before that share allows, and saved up
 BESIDE = 2  # more that one question may get
 
 
 @dataclass(frozen=True, slots=True)
 class Asking(Generic[T]):
-    """A question under way at an endpoint. task: gives None where it failed."""
+    """A question under way at an endpoint. task: gives None where it failed; beside: whether another was late."""
 
     task: asyncio.Task[T | None]
     lane: Lane
     signs: Signs
+    beside: bool
 
     @property
     def overtaken(self) -> bool:
@@ -65,9 +66,9 @@ async def raced(first: Asking[T], again: Callable[[Sequence[Asking[T]]], Asking[
             wait = max(newest.signs.due(pace.now()), newest.signs.late // 4) / SECOND if len(asked) <= BESIDE else None
             await asyncio.wait([one.task for one in running], timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             for one in [one for one in running if one.task.done()]:
-                if (found := one.task.result()) is not None:
-                    return found
                 running.remove(one)
+                if not one.task.cancelled() and (found := one.task.result()) is not None:
+                    return found
             late = newest in running and len(asked) <= BESIDE and not newest.signs.due(pace.now())
             if late and (more := again(running)) is not None:
                 asked.append(more)

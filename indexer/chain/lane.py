@@ -11,7 +11,8 @@ import structlog
 
 from indexer.chain.chains import Chain
 from indexer.chain.health import Health
-from indexer.chain.latencies import SOONEST_LOST, Kind, Latencies
+from indexer.chain.insist import SOON, insist
+from indexer.chain.latencies import Kind, Latencies
 from indexer.chain.limits import Limits
 from indexer.chain.pace import SECOND, Pace
 from indexer.chain.rpc import BatchRefused, Endpoint, Signs, quantity
@@ -37,7 +38,7 @@ def kind_of(requests: Sequence[Request]) -> Kind:
 class Lane:
     """One endpoint of a pool. gap: nanoseconds between requests (0: no budget); load: questions under way.
 
-    newest: when the newest of the requests that were answered was sent.
+    beside: of these, those asked because another was late; newest: when the newest request that was answered was sent.
     """
 
     endpoint: Endpoint
@@ -50,6 +51,7 @@ class Lane:
     verified: bool = False
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     load: int = 0
+    beside: int = 0
     turn: int = 0
     latency: int = 0  # nanoseconds, smoothed
     newest: int = -1
@@ -60,13 +62,13 @@ class Lane:
         """Whether nothing is known against asking it these methods."""
         return ANY_METHOD not in self.refused and not any(method in self.refused for method in methods)
 
-    def free(self, now: int) -> bool:
-        """Whether it may be asked something now."""
-        return self.health.rest_until <= now and self.load < self.health.width
+    def free(self, now: int, leaving: int = 0) -> bool:
+        """Whether it may be asked something now. leaving: of its questions, those that will be given up for it."""
+        return self.health.rest_until <= now and self.load - leaving < self.health.width
 
-    def spare(self, now: int) -> bool:
-        """Whether one more request would be no burden: none waits for it, and what was answered last was well."""
-        return self.free(now) and self.next_slot <= now and self.health.strikes == 0
+    def spare(self, now: int, leaving: int = 0) -> bool:
+        """Whether it may be asked something more, without anybody waiting for a slot."""
+        return self.free(now, leaving) and self.next_slot <= now
 
     def rank(self, now: int) -> tuple[int, ...]:
         """The lower the better: budget, failures, latency (by powers of two), load, and whose turn it is."""
@@ -84,30 +86,30 @@ class Lane:
         if told is not None and told * SECOND > TOLD_ABOVE:
             log.warning("endpoint asks for a rest", endpoint=self.endpoint.name, seconds=told)
 
-    async def check_chain(self, chain: Chain) -> None:
+    async def check_chain(self, chain: Chain, pace: Pace) -> None:
         """Asks for the chain id once; raises EndpointUnusable, for good, where it is another chain's."""
         async with self.verifying:
             if self.verified:
                 return
             try:
-                await self._expect(chain)
+                await self._expect(chain, pace)
             except EndpointUnusable as refusal:
                 self.refused[ANY_METHOD] = str(refusal)
                 raise
             self.verified = True
 
-    async def _expect(self, chain: Chain) -> None:
-        signs = Signs(SOONEST_LOST << min(self.health.strikes, 16))  # every node knows its chain without thinking
-        answer = await self.endpoint.call("eth_chainId", [], signs)
-        name = self.endpoint.name
+    async def _expect(self, chain: Chain, pace: Pace) -> None:
+        method, began, name = "eth_chainId", pace.now(), self.endpoint.name
+        answer = await insist(self.endpoint, method, [], SOON << min(self.health.strikes, 16))
+        self.latencies.saw((method, False), pace.now() - began)
         found = quantity(msgspec.json.decode(answer), f"{name}: eth_chainId")
         if found != chain.chain_id:
             expected = f"but {chain.name} is {chain.chain_id}: correct its URL in the settings."
             raise EndpointUnusable(f"{name} serves chain id {found}, {expected}")
 
-    def patience(self, kind: Kind, failures: int) -> Signs:
-        """What is expected of requests for a question that failed so often."""
-        return Signs(self.latencies.lost(kind, failures), self.latencies.late(kind))
+    def patience(self, kind: Kind, lost: int) -> Signs:
+        """What is expected of requests for a question that was lost so often."""
+        return Signs(self.latencies.lost(kind, lost), self.latencies.late(kind))
 
     def learn(self, refusal: TooMuch, params: Sequence[object]) -> None:
         """Take over the limits an eth_getLogs refusal teaches, where the question was a range of numbers."""

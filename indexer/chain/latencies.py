@@ -9,8 +9,8 @@ from indexer.chain.pace import SECOND
 
 SEEN = 32  # answers of one kind remembered
 LATE, LOST = 4, 16  # times the slowest of the usual answers
-SOONEST_LATE, SOONEST_LOST = SECOND // 2, 2 * SECOND
-UNKNOWN_LATE, UNKNOWN_LOST = SECOND, 10 * SECOND  # before the first answer of a kind
+SOONEST_LATE, SOONEST_LOST = SECOND // 5, 2 * SECOND
+UNKNOWN_LATE, UNKNOWN_LOST = SECOND, 10 * SECOND  # before the first answer of a kind; late perhaps sooner
 
 Kind = tuple[str, bool]  # method, and whether several were asked at once
 
@@ -26,14 +26,19 @@ class Latencies:
         self._took.setdefault(kind, deque(maxlen=SEEN)).append(took)
 
     def late(self, kind: Kind) -> int:
-        """After so long without an octet it is worth asking somebody else too."""
-        usual = self._usual(kind)
-        return UNKNOWN_LATE if usual is None else max(SOONEST_LATE, LATE * usual)
+        """After so long without an octet it is worth asking somebody else too.
 
-    def lost(self, kind: Kind, failures: int) -> int:
-        """After so long without an octet a request is given up; twice as long for each time its question failed."""
+        Before the first answer of a kind, the quickest other kind tells how near the endpoint is.
+        """
+        if (usual := self._usual(kind)) is not None:
+            return max(SOONEST_LATE, LATE * usual)
+        others = [usual for usual in map(self._usual, self._took) if usual is not None]
+        return min(UNKNOWN_LATE, max(SOONEST_LATE, LOST * min(others))) if others else UNKNOWN_LATE
+
+    def lost(self, kind: Kind, times: int) -> int:
+        """After so long without an octet a request is given up; twice as long for each time its question was lost."""
         usual = self._usual(kind)
-        return (UNKNOWN_LOST if usual is None else max(SOONEST_LOST, LOST * usual)) << min(failures, 16)
+        return (UNKNOWN_LOST if usual is None else max(SOONEST_LOST, LOST * usual)) << min(times, 16)
 
     def _usual(self, kind: Kind) -> int | None:
         """What nineteen of twenty answers keep to."""

@@ -185,11 +185,11 @@ class Endpoints:
     ) -> tuple[T, Endpoint] | None:
         """The answer of an endpoint or, while it is late, of whoever answers first; None if all failed."""
 
-        def start(chosen: Lane) -> Asking[tuple[T, Endpoint]]:
-            signs = chosen.patience(kind_of(requests), trip.failures)
+        def start(chosen: Lane, *, beside: bool) -> Asking[tuple[T, Endpoint]]:
+            signs = chosen.patience(kind_of(requests), trip.lost)
             task = asyncio.create_task(self._attempt(trip, chosen, requests, read, signs))
-            task.add_done_callback(lambda _: self._boarding.leave(chosen, self.pace))
-            return Asking(task, chosen, signs)
+            task.add_done_callback(lambda _: self._boarding.leave(chosen, self.pace, beside=beside))
+            return Asking(task, chosen, signs, beside)
 
         def again(running: Sequence[Asking[tuple[T, Endpoint]]]) -> Asking[tuple[T, Endpoint]] | None:
             if not self._moderation.allows():
@@ -198,10 +198,10 @@ class Endpoints:
             if other is None:
                 return None
             self._moderation.asked_again(len(requests))
-            return start(other)
+            return start(other, beside=True)
 
         self._moderation.asked(len(requests))
-        return await raced(start(lane), again, self.pace)
+        return await raced(start(lane, beside=False), again, self.pace)
 
     async def _attempt(
         self, trip: Trip, lane: Lane, requests: Sequence[Request], read: Callable[[Answers], T], signs: Signs
@@ -217,7 +217,8 @@ class Endpoints:
                 self._boarding.look_anew()
         except Retry as error:
             lane.struck(error, asked_at, self.pace)
-            trip.failed(error, self._pause(trip, lane, error))
+            late = self.pace.now() - asked_at >= signs.late
+            trip.failed(error, self._pause(trip, lane, error), late=late)
         except asyncio.CancelledError:
             if not signs.due(self.pace.now()):  # somebody else was faster
                 lane.struck(EndpointFailed(f"{lane.endpoint.name} is late."), asked_at, self.pace)
@@ -238,7 +239,9 @@ class Endpoints:
         return max(self.pace.dice.randint(0, backoff(tried)), obeyed(error, self.pace))
 
     async def _answers(self, lane: Lane, requests: Sequence[Request], signs: Signs) -> Answers:
-        await lane.check_chain(self.chain)
+        signs.sent_at = self.pace.now()  # it may be late for want of the chain id, though not for want of a slot
+        await lane.check_chain(self.chain, self.pace)
+        signs.sent_at = None
         try:
             answers = await lane.send(requests, self.pace, signs)
         except EndpointUnusable as refusal:
@@ -268,9 +271,12 @@ class Endpoints:
         return answers
 
     async def _fault(self, lane: Lane) -> IndexerError | None:
+        asked_at = self.pace.now()
         try:
-            await lane.check_chain(self.chain)
+            await lane.check_chain(self.chain, self.pace)
         except IndexerError as error:
+            if isinstance(error, Retry):
+                lane.struck(error, asked_at, self.pace)
             return error
         return None
 

@@ -172,24 +172,31 @@ class Endpoint:
         self.requests.update(methods)
         self.http += 1
         meter.count(requests=len(methods))
+        # Not aiohttp's sock_read: it may run on in an idle connection, and fails the next request there.
+        silence = asyncio.timeout(None if signs is None else signs.silence / 1_000_000_000)
         # Raised outside of `except`, so that no aiohttp error, whose text holds the URL, stays as its context.
         try:
-            return await self._exchange(body, methods[0] if len(set(methods)) == 1 else "batch", signs)
-        except aiohttp.ServerTimeoutError:
-            fault = "was silent for too long"
+            async with silence:
+                return await self._exchange(body, methods[0] if len(set(methods)) == 1 else "batch", signs, silence)
         except TimeoutError:
-            fault = f"gave no whole answer within {self._timeout_s} s"
+            fault = (
+                "was silent for too long" if silence.expired() else f"gave no whole answer within {self._timeout_s} s"
+            )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             fault = f"failed ({type(error).__name__}: {self._address.scrub(str(error))})"
         raise EndpointFailed(f"{self.name}: {methods[0]} {fault}; try again, or use another endpoint.")
 
-    async def _exchange(self, body: bytes, method: str, signs: Signs | None) -> _Reply:
-        how: dict[str, Any] = {"headers": {"Content-Type": "application/json"}, "timeout": self._timeout(signs)}
+    async def _exchange(self, body: bytes, method: str, signs: Signs | None, silence: asyncio.Timeout) -> _Reply:
+        how: dict[str, Any] = {
+            "headers": {"Content-Type": "application/json"},
+            "timeout": aiohttp.ClientTimeout(self._timeout_s),
+        }
         async with self._session().post(self._address.url(), data=body, allow_redirects=False, **how) as response:
             whole = bytearray()
             async for piece in response.content.iter_any():
                 if signs is not None:
                     signs.heard = True
+                    silence.reschedule(asyncio.get_running_loop().time() + signs.silence / 1_000_000_000)
                 whole += piece
                 self.bytes_in += len(piece)
                 meter.count(octets=len(piece))
@@ -197,10 +204,6 @@ class Endpoint:
                     response.close()
                     raise self._over_cap(method)
             return _Reply(response.status, _retry_after(response.headers.get("Retry-After")), whole)
-
-    def _timeout(self, signs: Signs | None) -> aiohttp.ClientTimeout:
-        silence = None if signs is None else signs.silence / 1_000_000_000
-        return aiohttp.ClientTimeout(self._timeout_s, sock_connect=silence, sock_read=silence)
 
     def _over_cap(self, method: str) -> IndexerError:
         sentence = f"{self.name}: the answer to {method} is over {self._max_bytes} octets; ask for less."

@@ -185,6 +185,20 @@ async def test_silence_is_cut_long_before_the_time_for_a_whole_answer() -> None:
         assert signs.heard
 
 
+async def test_a_connection_that_was_idle_for_longer_than_that_is_as_good_as_new() -> None:
+    """aiohttp starts its read timer anew where a large answer that had stopped goes on, also at its very end."""
+    async with serving(echo) as (node, endpoint):
+        await endpoint.call("eth_x", [], Signs(silence=50_000_000))
+        (session,) = endpoint._sessions.values()
+        assert session.connector is not None
+        ((connection, *_),) = (idle[0] for idle in session.connector._conns.values())
+        connection._reading_paused = True
+        connection.resume_reading()
+        await asyncio.sleep(0.1)
+        await endpoint.call("eth_x", [], Signs(silence=50_000_000))
+        assert node.connections == 1
+
+
 @pytest.mark.parametrize("how", ["endless", "bomb"])
 @pytest.mark.parametrize(("method", "kind"), [("eth_getLogs", TooMuch), ("eth_getBlockByNumber", EndpointFailed)])
 async def test_reading_stops_at_the_cap(how: Any, method: str, kind: type[IndexerError]) -> None:
