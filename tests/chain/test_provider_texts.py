@@ -18,6 +18,7 @@ from indexer.chain.pace import SECOND, Pace
 from indexer.chain.planner import Shape
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
+from indexer.chain.sizing import QuestionSize
 from indexer.errors import Refuse
 from indexer.model import Span
 from tests.fakes.node import Fault, Node, Reply, error_reply
@@ -290,7 +291,7 @@ async def read(node: Node) -> tuple[list[int], int, Endpoints]:
     pool.pace = Pace(clock.now, clock.sleep, Random(1))
     shape = Shape(CROWD, ((bytes.fromhex(TOPIC0[2:]),),))
     try:
-        logs = await Fetcher(pool, [shape], first_blocks=1024).read(SPAN)
+        logs = await Fetcher(pool, [shape], {shape: QuestionSize(1024)}).read(SPAN)
         (raw,) = logs.groups.values()
         return raw.where.block.tolist(), clock.at // SECOND, pool
     finally:

@@ -57,6 +57,7 @@ READ = Scenario(
     {
         "ranges.claim held": "looked up before the first claim",
         "ranges.claim latest_fence": "likewise",
+        "ranges.claim lease_stands": "asked after a lost answer only: test_cuts",
         "ranges.commit committed": "asked after a lost answer only: test_cuts",
         "ranges.commit put_archive_calls": "facts are listed by themselves: archive.list_kept",
         **_RETIRED,
