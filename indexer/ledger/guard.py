@@ -60,7 +60,6 @@ class Guard:
             except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
                 log.info("the session that holds this process's leases is gone", reason=str(error))
             finally:
-                self.held = False
                 self._tried.set()
             await asyncio.sleep(AGAIN_AFTER)
 
@@ -73,6 +72,12 @@ class Guard:
         await connection.execute(query("hold_guard"), self.number)
         self.held = True
         self._tried.set()
+        try:
+            await self._watch(connection)
+        finally:
+            self.held = False  # before the connection is given back, which lets go of the lock
+
+    async def _watch(self, connection: Connection) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(ASKED_EVERY):  # wait_for may lose a cancellation that comes with the event

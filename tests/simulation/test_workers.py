@@ -171,7 +171,7 @@ async def test_a_killed_run_leaves_its_ranges_to_another_at_once(
     url: str, witnessed: Database, node: DemoChain, undisturbed: dict[str, Any]
 ) -> None:
     """Two whole runs close the same days, one of them of two processes; the other dies with its leases."""
-    node.delay = 0.2
+    node.delay = 0.6  # enough for the other to start before all is read
     one, two = await crew(url, node, 2), await crew(url, node, 1)
 
     async def both_read() -> bool:
