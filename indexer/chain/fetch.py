@@ -184,7 +184,9 @@ def _past(answer: Answer) -> Answer:
     for raw in answer.groups.values():
         if len(raw.where) and int(raw.where.time.max()) > latest:
             block = int(raw.where.block[int(raw.where.time.argmax())])
-            raise EndpointLied(f"Block {block}: its logs claim to be of the future; ask another endpoint.")
+            raise EndpointLied(
+                f"Block {block}: its logs claim to be of the future; ask another endpoint, or set this machine's clock."
+            )
     return answer
 
 
