@@ -15,7 +15,8 @@ from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import Reverted
 from indexer.errors import EndpointLied, TooMuch
 
-CHUNK = 250  # calls in one aggregate3: at 30,000 gas each, far below geth's default eth_call cap of 50 million
+CHUNK = 1_000  # calls in one aggregate3: at 30,000 gas each, below geth's default eth_call cap of 50 million
+FEW = 10  # calls that failed without a reason and are asked one by one
 AGGREGATE3 = bytes.fromhex("82ad56cb")  # aggregate3((address,bool,bytes)[]), github.com/mds1/multicall
 _TOLD = "(bool,bytes)[]"
 
@@ -50,11 +51,34 @@ async def _aggregate(pool: Endpoints, calls: Sequence[Call], block: int | str) -
         question = _request((pool.chain.multicall3, asked), block)
         told, _ = await pool.ask(*question, partial(_results, len(calls)))
     except (Reverted, TooMuch):
-        half = len(calls) // 2
-        return await _aggregate(pool, calls[:half], block) + await _aggregate(pool, calls[half:], block)
+        return await _halves(pool, calls, block)
     if told is None:
         return await _singly(pool, calls, block)
     return await _confirm(pool, calls, block, told)
+
+
+async def _confirm(
+    pool: Endpoints, calls: Sequence[Call], block: int | str, results: Sequence[tuple[bool, bytes]]
+) -> list[bytes | None]:
+    """Failures without a reason are asked again: a neighbour may have burnt their gas.
+
+    Many go together once more, the last one first, so that what burns gas does so at the end; few go one by one.
+    """
+    answers = [data or None if good else None for good, data in results]
+    unsure = [number for number, (good, data) in enumerate(results) if not good and not data][::-1]
+    asked = [calls[number] for number in unsure]
+    if len(unsure) <= FEW:
+        again = await _singly(pool, asked, block)
+    else:
+        again = await (_aggregate if len(unsure) < len(calls) else _halves)(pool, asked, block)
+    for number, answer in zip(unsure, again, strict=True):
+        answers[number] = answer
+    return answers
+
+
+async def _halves(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
+    half = len(calls) // 2
+    return await _aggregate(pool, calls[:half], block) + await _aggregate(pool, calls[half:], block)
 
 
 def _encoded(calls: Sequence[Call]) -> bytes:
@@ -70,18 +94,6 @@ def _encoded(calls: Sequence[Call]) -> bytes:
 
 def _word(value: int) -> bytes:
     return value.to_bytes(32, "big")
-
-
-async def _confirm(
-    pool: Endpoints, calls: Sequence[Call], block: int | str, results: Sequence[tuple[bool, bytes]]
-) -> list[bytes | None]:
-    """Failures without a reason are asked again one by one: a neighbour may have burnt their gas."""
-    answers = [data or None if good else None for good, data in results]
-    unsure = [number for number, (good, data) in enumerate(results) if not good and not data]
-    again = await _singly(pool, [calls[number] for number in unsure], block)
-    for number, answer in zip(unsure, again, strict=True):
-        answers[number] = answer
-    return answers
 
 
 async def calls_at(pool: Endpoints, calls: Sequence[tuple[Call, int | str]]) -> list[bytes | None]:

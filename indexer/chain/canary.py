@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
 from eth_utils.crypto import keccak
 
+from indexer.chain.header import Header, read_header
 from indexer.chain.insist import insist
 from indexer.chain.logs import Answer, parse
 from indexer.chain.refusals import HistoryMissing
@@ -32,11 +33,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What a node showed. block: the one it was asked about; says: its refusal, or why nothing is known."""
+    """What a node showed. block: the one it was asked about; says: its refusal, or why nothing is known.
+
+    headers: those it gave on the way.
+    """
 
     verdict: Verdict
     block: int
     says: str = ""
+    headers: tuple[Header, ...] = field(default=(), compare=False)
 
 
 async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
@@ -45,17 +50,18 @@ async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
     A header's bloom filter holds the emitter and the topics of every log of its block (Yellow Paper, 4.3.1): bits of
     it that no answered log sets are logs that the node left out. Never raises what the endpoint does.
     """
-    block = first
+    block, headers = first, []
     try:
         bloom: int | None = 0
         for block in _places(first, last):
-            bloom = await _bloom(endpoint, block)
+            bloom, header = await _bloom(endpoint, block)
+            headers.append(header)
             if bloom != 0:
                 break
         if not bloom:
             return Canary(Verdict.UNKNOWN, first, "no header near it tells of logs")
         answer = await insist(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
-        return Canary(_verdict(parse(answer, Span(block, block)), bloom), block)
+        return Canary(_verdict(parse(answer, Span(block, block)), bloom), block, headers=tuple(headers))
     except HistoryMissing as refusal:
         return Canary(Verdict.REFUSED, block, str(refusal))
     except IndexerError as error:
@@ -90,17 +96,18 @@ def _places(first: int, last: int) -> Iterator[int]:
         yield place
 
 
-async def _bloom(endpoint: Endpoint, block: int) -> int | None:
-    """The header's filter; None where the node gives none, or one with every bit set, which no block's logs can be.
+async def _bloom(endpoint: Endpoint, block: int) -> tuple[int | None, Header]:
+    """A block's filter and header; None where the node gives no filter, or one with every bit set: no block's logs can.
 
-    Raises EndpointFailed for a block it does not know.
+    Raises EndpointFailed for a block it does not know, EndpointLied for what is no header.
     """
-    told = msgspec.json.decode(await insist(endpoint, "eth_getBlockByNumber", [hex(block), False]))
-    if not isinstance(told, Mapping):
+    answer = await insist(endpoint, "eth_getBlockByNumber", [hex(block), False])
+    header = read_header(block, answer)
+    if header is None:
         raise EndpointFailed(f"{endpoint.name}: block {block} is unknown to it; use another endpoint.")
-    written = told.get("logsBloom")
+    written = msgspec.json.decode(answer).get("logsBloom")
     try:
         bits = int(written, 16) if isinstance(written, str) else None
     except ValueError:
         raise EndpointLied(f"{endpoint.name}: block {block} has no readable logsBloom; use another endpoint.") from None
-    return None if bits == _FULL else bits
+    return (None if bits == _FULL else bits), header

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
-import msgspec
-
+from indexer.chain.header import Header, is_hash, read_header
 from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import TagUnsupported
-from indexer.chain.rpc import quantity
 from indexer.errors import EndpointFailed, EndpointLied, IndexerError
 
-_HASH = re.compile(r"0[xX][0-9a-fA-F]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What the indexer keeps of a block; hashes are 32 octets, time is UTC seconds since 1970."""
-
-    number: int
-    hash: bytes
-    parent_hash: bytes
-    time: int
+KEPT = 1_000  # headers of final blocks that a pool remembers
 
 
 async def header(pool: Endpoints, block: int | str) -> Header | None:
@@ -32,8 +18,11 @@ async def header(pool: Endpoints, block: int | str) -> Header | None:
 
     Raises EndpointLied for an answer of another shape or block, TagUnsupported, and as Endpoints.call.
     """
-    method, params = _question(block)
-    found, _ = await pool.ask(method, params, partial(_read, block))
+    if isinstance(block, int) and block in pool.headers:
+        return pool.headers[block]
+    found, _ = await pool.ask(*_question(block), partial(read_header, block))
+    if found is not None:
+        remember(pool, found)
     return found
 
 
@@ -42,8 +31,24 @@ async def header_between(pool: Endpoints, block: int, low: Header, high: Header)
 
     Raises EndpointLied where all of them do, EndpointFailed for a block that none has, and as Endpoints.call.
     """
-    found, _ = await pool.ask(*_question(block), partial(_placed, block, low, high))
+    kept = pool.headers.get(block)
+    if kept is not None and low.time <= kept.time <= high.time:
+        return kept
+    try:
+        found, _ = await pool.ask(*_question(block), partial(_placed, block, low, high))
+    except EndpointLied:
+        pool.headers.clear()  # the lie may be a neighbour's
+        raise
+    remember(pool, found)
     return found
+
+
+def remember(pool: Endpoints, found: Header) -> None:
+    """Keeps the header of a final block: searches and closing ask for the same ones."""
+    if pool.final_seen is not None and found.number <= pool.final_seen[0]:
+        pool.headers[found.number] = found
+        if len(pool.headers) > KEPT:
+            del pool.headers[next(iter(pool.headers))]
 
 
 async def headers(pool: Endpoints, blocks: Sequence[int]) -> list[Header]:
@@ -92,7 +97,7 @@ async def _settle(pool: Endpoints, block: int, answer: bytes | IndexerError) -> 
 
 
 def _final(seen: tuple[int, bytes] | None, answers: list[bytes]) -> Header | None:
-    final = _read("finalized", answers[0])
+    final = read_header("finalized", answers[0])
     if final is None:
         return None
     newest = _known("latest", answers[1])
@@ -112,13 +117,13 @@ def _not_before(final: Header, seen: tuple[int, bytes] | None) -> None:
 
 
 def _question(block: int | str) -> tuple[str, list[object]]:
-    if isinstance(block, str) and _HASH.fullmatch(block):
+    if is_hash(block):
         return "eth_getBlockByHash", [block, False]
     return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, False]
 
 
 def _known(block: int | str, answer: bytes) -> Header:
-    found = _read(block, answer)
+    found = read_header(block, answer)
     if found is None:
         raise EndpointFailed(f"block {block} is unknown to this node, it may be behind; ask another endpoint.")
     return found
@@ -129,35 +134,3 @@ def _placed(block: int, low: Header, high: Header, answer: bytes) -> Header:
     if not low.time <= found.time <= high.time:
         raise EndpointLied(f"block {block} is not between its neighbours in time; ask another endpoint.")
     return found
-
-
-def _read(block: int | str, answer: bytes) -> Header | None:
-    """The header in the JSON text of a block; raises EndpointLied if it is another block or no block at all."""
-    try:
-        fields = msgspec.json.decode(answer)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        raise EndpointLied(f"block {block} came as broken JSON; ask another endpoint.") from None
-    if fields is None:
-        return None
-    if not isinstance(fields, Mapping):
-        raise EndpointLied(f"block {block} came as {type(fields).__name__}, not an object; ask another endpoint.")
-    found = Header(
-        number=quantity(fields.get("number"), f"number of block {block}"),
-        hash=_hash(fields.get("hash"), f"hash of block {block}"),
-        parent_hash=_hash(fields.get("parentHash"), f"parentHash of block {block}"),
-        time=quantity(fields.get("timestamp"), f"timestamp of block {block}"),
-    )
-    asked = block.lower() if isinstance(block, str) else block
-    if asked not in (found.number, "0x" + found.hash.hex()) and not _is_tag(block):
-        raise EndpointLied(f"asked for block {block}, got {found.number}; ask another endpoint.")
-    return found
-
-
-def _is_tag(block: int | str) -> bool:
-    return isinstance(block, str) and not _HASH.fullmatch(block)
-
-
-def _hash(value: object, what: str) -> bytes:
-    if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise EndpointLied(f"{what} should be 32 octets in hex, not {str(value)[:80]!r}; ask another endpoint.")
-    return bytes.fromhex(value[2:])

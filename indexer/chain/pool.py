@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from indexer.chain.boarding import Boarding, Trip, may_catch_up
 from indexer.chain.chains import Chain
+from indexer.chain.header import Header
 from indexer.chain.health import Health, backoff, obeyed
 from indexer.chain.hedge import Asking, Moderation, raced
 from indexer.chain.lane import ANY_METHOD, BATCH, CONCURRENCY, Lane, Request, kind_of
@@ -53,6 +54,7 @@ class Endpoints:
         ]
         self._concurrency, self._attempts = concurrency, attempts
         self.final_seen: tuple[int, bytes] | None = None  # number and hash of the last final block, see head.py
+        self.headers: dict[int, Header] = {}  # of final blocks, see head.py
         self._boarding, self._moderation = Boarding(chain.name, self._lanes), Moderation()
 
     async def call(self, method: str, params: Sequence[object]) -> bytes:

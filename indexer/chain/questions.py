@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from eth_abi.abi import decode
@@ -24,12 +24,18 @@ async def ask(
 
     asked: endpoints, or who else answers calls. functions: 'name() returns (types)'. Addresses come as 20 octets.
     """
-    parsed = [parse_function(text) for text in functions]
-    calls = [(contract, function.selector) for contract in contracts for function in parsed]
+    return await ask_each(asked, dict.fromkeys(contracts, functions), block)
+
+
+async def ask_each(
+    asked: Endpoints | Asking, wanted: Mapping[Address, Collection[str]], block: int | str
+) -> dict[Address, dict[str, Answer]]:
+    """As `ask`, with functions of its own for each contract."""
+    parsed = {text: parse_function(text) for texts in wanted.values() for text in texts}
+    calls = [(contract, parsed[text].selector) for contract, texts in wanted.items() for text in texts]
     answers = iter(await _answers(asked, calls, block))
     return {
-        contract: {text: _decoded(function, next(answers)) for text, function in zip(functions, parsed, strict=True)}
-        for contract in contracts
+        contract: {text: _decoded(parsed[text], next(answers)) for text in texts} for contract, texts in wanted.items()
     }
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from indexer.chain.head import Header, header, header_between, headers
+from indexer.chain.head import header, header_between, headers
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.errors import BadInput, EndpointFailed, EndpointLied
 from indexer.model import Ints

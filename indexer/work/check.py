@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from indexer.chain.canary import Verdict, canary
-from indexer.chain.head import Header
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.errors import IndexerError, NoEndpoint, Refuse
 from indexer.manifest import Deployment

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from indexer.chain.head import Header, header
+from indexer.chain.head import header
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.chain.times import first_block_at
 from indexer.errors import EndpointFailed
@@ -55,14 +56,21 @@ def start_of(day: date) -> int:
 async def _find_days(pool: Endpoints, database: Database, span: Span, final: Header) -> None:
     """Finds the first block of each day that a held span touches, and of the day after it if that has begun."""
     known = await closing.day_starts(database, pool.chain.chain_id)
-    first = await _known(pool, span.first)
-    last = final if span.last >= final.number else await _known(pool, span.last)
+    first, last = await _known(pool, span.first), await _last(pool, database, span, final)
     day = day_of(first.time)
     while day <= day_of(last.time) + timedelta(days=1) and start_of(day) <= final.time:
         if day not in known:
             known[day] = await _find_day(pool, database, day, known, (first, last, final))
             await closing.put_day_start(database, pool.chain.chain_id, day, known[day])
         day += timedelta(days=1)
+
+
+async def _last(pool: Endpoints, database: Database, span: Span, final: Header) -> Header:
+    """The header of a span's last block, or the final one where a flow tells that both are of the same day."""
+    today = await closing.neighbours(database, pool.chain.chain_id, day_of(final.time))
+    if span.last >= final.number or (today.after is not None and today.after <= span.last):
+        return final
+    return await _known(pool, span.last)
 
 
 async def _find_day(

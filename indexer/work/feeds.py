@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import structlog
 
-from indexer.chain.head import Header
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.chain.questions import ask, ask_at, ask_numbered
 from indexer.errors import BadInput, EndpointUnusable, NoEndpoint

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from indexer.chain.head import Header, finalized
+from indexer.chain.head import finalized
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.errors import Retry
 from indexer.model import Span

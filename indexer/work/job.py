@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 
 from indexer.archive.store import open_store
-from indexer.chain.head import Header, finalized
+from indexer.chain.head import finalized
+from indexer.chain.header import Header
 from indexer.chain.limits import Limits
 from indexer.chain.pool import Endpoints
 from indexer.ledger import closing, context, ranges

@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from indexer.chain.questions import Answer, ask
+from indexer.chain.questions import Answer, ask_each
 from indexer.errors import BadInput
 from indexer.families.interface import Claim
 from indexer.ledger import context
@@ -60,23 +60,23 @@ async def _meet(group: Group, deployments: Sequence[Deployment], matched: Mappin
 async def _ask(group: Group, unknown: Mapping[str, set[Address]], strangers: list[Address], block: int) -> None:
     """Asks every stranger the questions of those who met it, each once, whoever wants to know."""
     wanting = [one for one in group.deployments if unknown.get(one.id)]
-    alike: dict[tuple[str, ...], list[Address]] = {}
-    for stranger in strangers:
-        questions = (text for one in wanting if stranger in unknown[one.id] for text in family_of(one).questions)
-        alike.setdefault(tuple(dict.fromkeys(questions)), []).append(stranger)
-    answers: dict[Address, Mapping[str, Answer]] = {}
-    for asked, contracts in alike.items():
-        answers |= await ask(partial(ask_facts, group), contracts, asked, block)
+    asked: dict[Address, dict[str, None]] = {stranger: {} for stranger in strangers}
+    for one in wanting:
+        for stranger in unknown[one.id]:
+            asked[stranger] |= dict.fromkeys(family_of(one).questions)
+    answers = await ask_each(partial(ask_facts, group), asked, block)
+    claims = {
+        one.id: {contract: _claim(one, contract, answers) for contract in sorted(unknown[one.id])} for one in wanting
+    }
+    vouched = await _vouched(group, claims, block)
     for deployment in wanting:
-        claims = {contract: _claim(deployment, contract, answers) for contract in sorted(unknown[deployment.id])}
-        vouched = await _vouched(group, claims, block)
         members = [
             Member(
                 contract,
-                claim.facts if claim is not None and contract in vouched else None,
+                claim.facts if claim is not None and (deployment.id, contract) in vouched else None,
                 Evidence(group.told_at.get(contract, block)),
             )
-            for contract, claim in claims.items()
+            for contract, claim in claims[deployment.id].items()
         ]
         if not group.gaps:  # what the archive lacks proves nothing
             _refuse_named(deployment, members)
@@ -112,15 +112,20 @@ def _claim(deployment: Deployment, contract: Address, answers: Answers) -> Claim
     return family.admit(deployment.contracts, contract, [answers[contract][text] for text in family.questions])
 
 
-async def _vouched(group: Group, claims: Mapping[Address, Claim | None], block: int) -> set[Address]:
-    """Contracts whose claim needs no proof, or whose proof holds at the block."""
-    proofs = {contract: claim.proof for contract, claim in claims.items() if claim is not None}
-    asked = {contract: proof for contract, proof in proofs.items() if proof is not None}
-    answers = await ask_facts(group, [(proof.target, proof.data) for proof in asked.values()], block) if asked else []
-    proven = {
-        contract for (contract, proof), found in zip(asked.items(), answers, strict=True) if found == proof.expected
+async def _vouched(
+    group: Group, claims: Mapping[str, Mapping[Address, Claim | None]], block: int
+) -> set[tuple[str, Address]]:
+    """Deployments and contracts whose claim needs no proof, or whose proof holds at the block."""
+    made = {
+        (name, contract): claim.proof
+        for name, claimed in claims.items()
+        for contract, claim in claimed.items()
+        if claim is not None
     }
-    return proven | {contract for contract, proof in proofs.items() if proof is None}
+    asked = {one: proof for one, proof in made.items() if proof is not None}
+    answers = await ask_facts(group, [(proof.target, proof.data) for proof in asked.values()], block) if asked else []
+    proven = {one for (one, proof), found in zip(asked.items(), answers, strict=True) if found == proof.expected}
+    return proven | {one for one, proof in made.items() if proof is None}
 
 
 def own(group: Group, deployment: Deployment, contracts: Iterable[Address]) -> dict[Address, Mapping[str, int | bytes]]:

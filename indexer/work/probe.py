@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from indexer.chain.head import Header, finalized, header
+from indexer.chain.head import finalized, header
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.chain.refusals import HistoryMissing, Reverted, TagUnsupported
 from indexer.errors import EndpointUnusable, NoEndpoint, TooMuch

@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from indexer.chain.canary import Canary, Verdict, canary
+from indexer.chain.head import remember
 from indexer.chain.pool import Endpoints
 
 REMEDY = "Use an archive endpoint, or start later."
@@ -22,6 +23,8 @@ async def leave_out_pruned(pool: Endpoints, first: int, last: int) -> None:
         if seen.verdict in (Verdict.EMPTY, Verdict.PARTIAL):
             log.warning("endpoint left out", endpoint=endpoint.name, reason=lacking(seen))
             pool.exclude(endpoint, "eth_getLogs", f"{endpoint.name}: {lacking(seen)}")
+        for header in seen.headers if seen.verdict is Verdict.WHOLE else ():
+            remember(pool, header)
 
 
 def lacking(seen: Canary) -> str:

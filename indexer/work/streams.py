@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from indexer.chain.head import Header, header
+from indexer.chain.head import header
+from indexer.chain.header import Header
 from indexer.chain.questions import ask
 from indexer.chain.refusals import HistoryMissing
 from indexer.errors import BadInput, EndpointFailed, EndpointUnusable, NoEndpoint

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from indexer.chain.head import Header, headers
+from indexer.chain.head import headers
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.chain.times import first_block_at
 from indexer.errors import BadInput

@@ -101,10 +101,11 @@ def expected(count: int, missing: set[int]) -> list[bytes | None]:
     return [None if number in missing else number.to_bytes(32, "big") for number in range(1, count + 1)]
 
 
-async def test_six_hundred_calls_take_three_requests() -> None:
+async def test_thousands_of_calls_take_three_requests() -> None:
     contracts = Contracts()
+    count = 2 * CHUNK + 100
     async with pool_over(contracts) as (pool, node):
-        assert await multicall(pool, calls(600), LATE) == expected(600, set())
+        assert await multicall(pool, calls(count), LATE) == expected(count, set())
         assert sorted(contracts.aggregates) == [100, CHUNK, CHUNK]
         assert node.http == 1 + 3
         assert contracts.blocks == {hex(LATE)}
@@ -123,6 +124,23 @@ async def test_a_contract_that_burns_the_gas_does_not_hide_those_after_it() -> N
     contracts.burns = {3}
     async with pool_over(contracts) as (pool, _):
         assert await multicall(pool, calls(10), LATE) == expected(10, {3})
+
+
+@pytest.mark.parametrize(("burns", "most"), [({3}, 3), ({900}, 3), ({1}, 4), ({3, 500}, 12), ({7, 8, 9}, 12)])
+async def test_hundreds_after_it_are_not_asked_one_by_one(burns: set[int], most: int) -> None:
+    """Once more together, backwards, so that what burns the gas does so at the end."""
+    contracts = Contracts()
+    contracts.burns = burns
+    async with pool_over(contracts) as (pool, node):
+        assert await multicall(pool, calls(CHUNK), LATE) == expected(CHUNK, burns)
+        assert node.count("eth_call") <= most
+
+
+async def test_many_that_fail_without_a_reason_are_none() -> None:
+    contracts = Contracts()
+    contracts.silent = set(range(1, 301))
+    async with pool_over(contracts) as (pool, _):
+        assert await multicall(pool, calls(400), LATE) == expected(400, contracts.silent)
 
 
 @pytest.mark.parametrize("at_most", [100, 1, 0])

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from indexer.chain import head
 from indexer.chain.chains import load_chains
-from indexer.chain.head import Header, finalized, header, headers
+from indexer.chain.head import finalized, header, headers
+from indexer.chain.header import Header, read_header
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
 from indexer.errors import EndpointFailed, EndpointLied, NoEndpoint
@@ -108,7 +108,7 @@ async def test_another_block_than_the_hash_asked_for_is_a_lie() -> None:
 )
 def test_whatever_a_block_looks_like_it_is_a_header_none_or_a_lie(answer: bytes) -> None:
     try:
-        found = head._read(10, answer)
+        found = read_header(10, answer)
     except EndpointLied:
         return
     assert found is None or found.number == 10

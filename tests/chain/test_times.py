@@ -12,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from indexer.chain.chains import load_chains
-from indexer.chain.head import Header, header
+from indexer.chain.head import header
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
 from indexer.chain.times import block_times, first_block_at

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from indexer.chain.head import Header
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
 from indexer.families import FAMILIES

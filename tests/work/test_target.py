@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from indexer.chain.chains import load_chains
-from indexer.chain.head import Header
+from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
 from indexer.errors import BadInput
