@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -14,11 +15,13 @@ from indexer.chain.insist import insist
 from indexer.chain.logs import Answer, parse
 from indexer.chain.refusals import HistoryMissing
 from indexer.chain.rpc import Endpoint
-from indexer.errors import EndpointFailed, EndpointLied, IndexerError
+from indexer.errors import EndpointBusy, EndpointFailed, EndpointLied, IndexerError
 from indexer.model import Span
 
 _FULL = (1 << 2048) - 1
 TRIES = 8  # blocks looked at, each twice as far on as the one before, until one has logs, or no filter
+REST = 10  # seconds
+ATTEMPTS = 4  # of a question to an endpoint that asks for a rest
 
 
 class Verdict(StrEnum):
@@ -59,9 +62,9 @@ async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
             if bloom != 0:
                 break
         if not bloom:
-            return Canary(Verdict.UNKNOWN, first, "no header near it tells of logs")
-        answer = await insist(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
-        return Canary(_verdict(parse(answer, Span(block, block)), bloom), block, headers=tuple(headers))
+            return Canary(Verdict.UNKNOWN, first, "no header near it tells of logs", tuple(headers))
+        answer = await _patiently(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
+        return Canary(_verdict(parse(answer, Span(block, block)), bloom), block, "", tuple(headers))
     except HistoryMissing as refusal:
         return Canary(Verdict.REFUSED, block, str(refusal))
     except IndexerError as error:
@@ -101,7 +104,7 @@ async def _bloom(endpoint: Endpoint, block: int) -> tuple[int | None, Header]:
 
     Raises EndpointFailed for a block it does not know, EndpointLied for what is no header.
     """
-    answer = await insist(endpoint, "eth_getBlockByNumber", [hex(block), False])
+    answer = await _patiently(endpoint, "eth_getBlockByNumber", [hex(block), False])
     header = read_header(block, answer)
     if header is None:
         raise EndpointFailed(f"{endpoint.name}: block {block} is unknown to it; use another endpoint.")
@@ -111,3 +114,13 @@ async def _bloom(endpoint: Endpoint, block: int) -> tuple[int | None, Header]:
     except ValueError:
         raise EndpointLied(f"{endpoint.name}: block {block} has no readable logsBloom; use another endpoint.") from None
     return (None if bits == _FULL else bits), header
+
+
+async def _patiently(endpoint: Endpoint, method: str, params: Sequence[object]) -> bytes:
+    """As `insist`; an endpoint that asks for a rest gets it, up to REST seconds each time, and is asked again."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await insist(endpoint, method, params)
+        except EndpointBusy as busy:
+            await asyncio.sleep(min(REST, 1 if busy.retry_after is None else busy.retry_after))
+    return await insist(endpoint, method, params)

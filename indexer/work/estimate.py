@@ -17,6 +17,7 @@ from indexer.chain.providers import tariff
 from indexer.chain.sizing import GROWTH, LOGS_WANTED, QuestionSize, glance, range_blocks
 from indexer.errors import TooMuch
 from indexer.model import Span
+from indexer.together import together
 from indexer.work.backfill import READERS
 from indexer.work.plan import Plan
 from indexer.work.progress import Estimate
@@ -100,8 +101,8 @@ async def estimate(
     count = max(1, sample // max(1, sum(len(plan.questions) for plan in plans)))
     for plan in plans:
         asked = {shape: (sizes or {}).get(shape, first_size(shape)) for shape in plan.questions}
-        found = {shape: await _density(pool, shape, size, plan.blocks, count) for shape, size in asked.items()}
-        _add(cost, pool, plan, found, old_state=old_state)
+        seen = await together(_density(pool, shape, size, plan.blocks, count) for shape, size in asked.items())
+        _add(cost, pool, plan, dict(zip(asked, seen, strict=True)), old_state=old_state)
     if cost.blocks:
         cost.others += HEADERS_PER_DAY * max(1, len(target) * pool.chain.block_ms // DAY_MS)
     listed = tariff([endpoint.name for endpoint in pool.endpoints])
@@ -113,15 +114,23 @@ async def estimate(
 
 
 async def _density(pool: Endpoints, shape: Shape, question: QuestionSize, spans: Sequence[Span], count: int) -> Density:
-    """Asks `count` times, evenly over the spans, each time for as much as the fetcher would ask for by then."""
-    found = Density(question)
-    for first, most in _places(spans, count):
-        size = min(found.question.size(pool.limits), most)
-        times = 0
-        while size:
-            times += 1
-            size = await _look(pool, shape, Span(first, first + size - 1), found, times)
+    """Asks `count` times, evenly over the spans, each time for as much as the fetcher would ask for by then.
+
+    Side by side, but for the first one, which teaches the others how much that is.
+    """
+    found, places = Density(question), list(_places(spans, count))
+    for first, most in places[:1]:
+        await _sample(pool, shape, first, most, found)
+    await together(_sample(pool, shape, first, most, found) for first, most in places[1:])
     return found
+
+
+async def _sample(pool: Endpoints, shape: Shape, first: int, most: int, found: Density) -> None:
+    size = min(found.question.size(pool.limits), most)
+    times = 0
+    while size:
+        times += 1
+        size = await _look(pool, shape, Span(first, first + size - 1), found, times)
 
 
 async def _look(pool: Endpoints, shape: Shape, asked: Span, found: Density, times: int) -> int:

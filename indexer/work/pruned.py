@@ -23,7 +23,8 @@ async def leave_out_pruned(pool: Endpoints, first: int, last: int) -> None:
         if seen.verdict in (Verdict.EMPTY, Verdict.PARTIAL):
             log.warning("endpoint left out", endpoint=endpoint.name, reason=lacking(seen))
             pool.exclude(endpoint, "eth_getLogs", f"{endpoint.name}: {lacking(seen)}")
-        for header in seen.headers if seen.verdict is Verdict.WHOLE else ():
+            continue
+        for header in seen.headers:
             remember(pool, header)
 
 

@@ -63,6 +63,17 @@ async def test_faults_on_the_way_are_no_verdict() -> None:
             await endpoint.close()
 
 
+async def test_a_rest_that_is_asked_for_is_given() -> None:
+    """An endpoint at its rate limit is no unknown: it would be believed."""
+    async with Node(lambda method, params: [] if method == "eth_getLogs" else honest(method, params)) as node:
+        node.script.extend([Reply("", 429, {"Retry-After": "0"})] * 3)
+        endpoint = Endpoint(SecretStr(node.url))
+        try:
+            assert (await canary(endpoint, busy(), HEAD)).verdict == Verdict.EMPTY
+        finally:
+            await endpoint.close()
+
+
 @given(st.data())
 def test_whatever_is_left_out_shows_unless_the_filter_cannot_tell(data: st.DataObject) -> None:
     """A missing log is noticed exactly if it had a bit of its own: never is a whole answer called partial."""
