@@ -18,6 +18,12 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     return result
 
 
+def hull(spans: Iterable[Span]) -> Span:
+    """The shortest span that has all of them, of which there is one at least."""
+    every = list(spans)
+    return Span(min(span.first for span in every), max(span.last for span in every))
+
+
 def missing(wanted: Span, held: Iterable[Span]) -> list[Span]:
     """The blocks of `wanted` that no span of `held` has, in order."""
     result, first = [], wanted.first

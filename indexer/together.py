@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,6 +18,12 @@ async def together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
     except BaseExceptionGroup as group:
         raise _first(group) from None
     return [task.result() for task in running]
+
+
+async def led(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """As `together`, but the first one ends before the others begin: what it learns they go by."""
+    waiting = iter(work)
+    return [await first for first in islice(waiting, 1)] + await together(waiting)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -16,7 +16,7 @@ from indexer.ledger import ranges
 from indexer.ledger.outlook import look
 from indexer.ledger.ranges import LEASE_SECONDS, Lease
 from indexer.model import Span
-from indexer.spans import missing
+from indexer.spans import hull, missing
 from indexer.together import together
 from indexer.work.group import Group
 from indexer.work.history import ensure_history
@@ -50,7 +50,7 @@ async def refill(group: Group, targets: Mapping[str, Span], final: int, progress
     }
     if not wanted:
         return
-    target = Span(min(span.first for span in wanted.values()), max(span.last for span in wanted.values()))
+    target = hull(wanted.values())
     left = await _left(group, wanted)
     progress.blocks_wanted += max(sum(map(len, spans)) for spans in left)
     if not any(left) and not await _others(group, wanted, set()):

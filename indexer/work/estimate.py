@@ -17,7 +17,7 @@ from indexer.chain.providers import tariff
 from indexer.chain.sizing import GROWTH, LOGS_WANTED, QuestionSize, glance, range_blocks
 from indexer.errors import TooMuch
 from indexer.model import Span
-from indexer.together import together
+from indexer.together import led, together
 from indexer.work.backfill import READERS
 from indexer.work.plan import Plan
 from indexer.work.progress import Estimate
@@ -99,10 +99,10 @@ async def estimate(
     """
     before, cost = pool.requests, Cost()
     count = max(1, sample // max(1, sum(len(plan.questions) for plan in plans)))
+    asked = [(plan, shape, (sizes or {}).get(shape, first_size(shape))) for plan in plans for shape in plan.questions]
+    seen = iter(await together(_density(pool, shape, size, plan.blocks, count) for plan, shape, size in asked))
     for plan in plans:
-        asked = {shape: (sizes or {}).get(shape, first_size(shape)) for shape in plan.questions}
-        seen = await together(_density(pool, shape, size, plan.blocks, count) for shape, size in asked.items())
-        _add(cost, pool, plan, dict(zip(asked, seen, strict=True)), old_state=old_state)
+        _add(cost, pool, plan, {shape: next(seen) for shape in plan.questions}, old_state=old_state)
     if cost.blocks:
         cost.others += HEADERS_PER_DAY * max(1, len(target) * pool.chain.block_ms // DAY_MS)
     listed = tariff([endpoint.name for endpoint in pool.endpoints])
@@ -118,10 +118,8 @@ async def _density(pool: Endpoints, shape: Shape, question: QuestionSize, spans:
 
     Side by side, but for the first one, which teaches the others how much that is.
     """
-    found, places = Density(question), list(_places(spans, count))
-    for first, most in places[:1]:
-        await _sample(pool, shape, first, most, found)
-    await together(_sample(pool, shape, first, most, found) for first, most in places[1:])
+    found = Density(question)
+    await led(_sample(pool, shape, first, most, found) for first, most in _places(spans, count))
     return found
 
 

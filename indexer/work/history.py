@@ -12,7 +12,8 @@ from indexer.errors import BadInput, EndpointUnusable, NoEndpoint
 from indexer.ledger import context
 from indexer.manifest import Deployment
 from indexer.model import Address, Span, Step, Subscription
-from indexer.spans import missing
+from indexer.spans import hull, missing
+from indexer.together import led
 from indexer.work.asking import ask_state
 from indexer.work.classify import Matched, Matcher
 from indexer.work.group import Group, family_of, subscriptions
@@ -26,31 +27,29 @@ async def ensure_history(group: Group, target: Span) -> None:
 
     Parameter events are rare, so the question covers as many blocks as the endpoint allows.
     """
-    wanting = [one for one in group.deployments if family_of(one).parameters]
-    for deployment in wanting if not group.steps_from_state else ():
-        read = await context.histories(group.database, group.chain_id, [deployment.id])
-        for gap in missing(Span(deployment.start_block, target.last), read[deployment.id]):
-            if not await _read(group, deployment, gap, target):
-                group.steps_from_state = True
-                return
+    wanting = [one for one in group.deployments if family_of(one).parameters and not group.steps_from_state]
+    read = await context.histories(group.database, group.chain_id, [one.id for one in wanting])
+    gaps = [(one, gap) for one in wanting for gap in missing(Span(one.start_block, target.last), read[one.id])]
+    if group.archive is not None and gaps:
+        await group.archive.look(hull(gap for _, gap in gaps))
+    await led(_read(group, one, gap, target) for one, gap in gaps)
 
 
-async def _read(group: Group, deployment: Deployment, gap: Span, target: Span) -> bool:
-    """Reads the events of a gap in ever larger parts; False where the endpoint's limit makes that too dear."""
+async def _read(group: Group, deployment: Deployment, gap: Span, target: Span) -> None:
+    """Reads the events of a gap in ever larger parts, unless the endpoint's limit makes that too dear."""
     events, first, stateless = parameter_events(deployment), gap.first, False
-    if group.archive is not None:
-        await group.archive.look(gap)
-    while first <= gap.last:
+    while first <= gap.last and not group.steps_from_state:
         part = next_part(group, events, Span(first, gap.last), timed=False)
         if not part.archived and group.gaps is not None and await _kept_state(group):
-            return False
+            group.steps_from_state = True
+            return
         if part.dear and not stateless:
             stateless = not await _has_state(group, deployment, max(target.first - 1, 0))
             if not stateless:
-                return False
+                group.steps_from_state = True
+                return
         await keep_part(group, deployment, events, part.span, timed=False)
         first = part.span.last + 1
-    return True
 
 
 async def keep_part(

@@ -16,7 +16,7 @@ from indexer.decode.signature import parse_event
 from indexer.errors import ArchiveUnusable
 from indexer.ledger.archive import Kept
 from indexer.model import Span, Subscription
-from indexer.spans import merged
+from indexer.spans import hull, merged
 from indexer.work.archived import HISTORY, LOGS, Archive, Piece
 from indexer.work.group import Group, subscriptions
 
@@ -110,7 +110,7 @@ async def unarchived(
     """The blocks of some spans for which endpoints must be asked these events."""
     if group.archive is None or not spans:
         return spans
-    await group.archive.look(Span(min(span.first for span in spans), max(span.last for span in spans)))
+    await group.archive.look(hull(spans))
     wanted, left = Wanted(asked), []
     for span in spans:
         at = span.first

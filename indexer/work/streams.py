@@ -16,6 +16,8 @@ from indexer.ledger.connect import Database
 from indexer.ledger.streams import Accruing
 from indexer.manifest import Deployment
 from indexer.model import Address, Span, Step, Subscription
+from indexer.spans import hull
+from indexer.together import led
 from indexer.work.asking import ask_state
 from indexer.work.group import Group, family_of, subscriptions
 from indexer.work.history import END_OF_BLOCK, keep_part
@@ -28,14 +30,18 @@ async def ensure_openings(group: Group, target: Span) -> None:
     That is every event before it or, where the endpoint's limit makes these too dear, the state itself as of the block
     before; what comes later the ranges tell. Raises EndpointUnusable where the state is not to be had either.
     """
-    for deployment in group.deployments:
-        gap = await _unknown(group, deployment, target.first - 1)
-        if gap is None:
-            continue
-        if await _is_open(group, deployment, gap.last):
-            await _open(group, deployment, gap.last, [])
-        elif not await _read(group, deployment, gap):
-            await _open(group, deployment, gap.last, await _state(group, deployment, gap))
+    unknown = [(one, await _unknown(group, one, target.first - 1)) for one in group.deployments]
+    gaps = [(one, gap) for one, gap in unknown if gap is not None]
+    if group.archive is not None and gaps:
+        await group.archive.look(hull(gap for _, gap in gaps))
+    await led(_ensure_opening(group, one, gap) for one, gap in gaps)
+
+
+async def _ensure_opening(group: Group, deployment: Deployment, gap: Span) -> None:
+    if await _is_open(group, deployment, gap.last):
+        await _open(group, deployment, gap.last, [])
+    elif not await _read(group, deployment, gap):
+        await _open(group, deployment, gap.last, await _state(group, deployment, gap))
 
 
 async def rebuild(database: Database, chain_id: int, deployments: Iterable[Deployment], last: int) -> None:
@@ -63,8 +69,6 @@ async def _unknown(group: Group, deployment: Deployment, last: int) -> Span | No
 async def _read(group: Group, deployment: Deployment, gap: Span) -> bool:
     """Reads the events of a gap in ever larger parts; False where the endpoint's limit makes that too dear."""
     events, first = accrual_events(deployment), gap.first
-    if group.archive is not None:
-        await group.archive.look(gap)
     while first <= gap.last:
         part = next_part(group, events, Span(first, gap.last), timed=True)
         if part.dear:
