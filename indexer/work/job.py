@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import chain
 
 from indexer.archive.store import open_store
 from indexer.chain.head import finalized
@@ -23,7 +24,7 @@ from indexer.work.estimate import estimate
 from indexer.work.feeds import Feeds, is_feed
 from indexer.work.follow import follow
 from indexer.work.group import Group, groups
-from indexer.work.plan import remaining
+from indexer.work.plan import Plan, remaining
 from indexer.work.progress import Progress
 from indexer.work.pruned import leave_out_pruned
 from indexer.work.retain import drop_old_months, restore
@@ -61,8 +62,9 @@ class ChainJob:
         self._first, self._last = wanted.first, wanted.last
         if wanted.first <= wanted.last:
             await self._grouped(final)
-            await self._prepare(wanted, final)
-            await together(backfill(group, wanted, final.number, self._progress) for group in self._groups)
+            plans = await self._prepare(wanted, final)
+            reading = (backfill(group, wanted, final.number, self._progress) for group in self._groups)
+            await together(chain([self._tell_cost(plans, wanted)], reading))
         await self._close(final)
         return final
 
@@ -110,16 +112,18 @@ class ChainJob:
         kept = await context.endpoint_limits(self._database, names)
         self._pool.restore({name: Limits.from_dict(limits) for name, limits in kept.items()})
 
-    async def _prepare(self, wanted: Span, final: Header) -> None:
-        """Looks before it leaps: endpoints without the history are left out, and what the run will cost is told."""
+    async def _prepare(self, wanted: Span, final: Header) -> list[Plan]:
+        """What is left to read; endpoints without that history are left out."""
         await self._keep_goals(final)
         plans = [await remaining(group, wanted) for group in self._groups]
         deepest = min((plan.deepest for plan in plans if plan.deepest is not None), default=None)
-        if deepest is None:
-            return
-        await leave_out_pruned(self._pool, deepest, final.number)
-        if self._progress.tell is not None:
-            self._progress.stage = "estimating"
+        if deepest is not None:
+            await leave_out_pruned(self._pool, deepest, final.number)
+        return plans
+
+    async def _tell_cost(self, plans: Sequence[Plan], wanted: Span) -> None:
+        """Tells what the run will cost while parameters are read; what it asks teaches how much to ask for."""
+        if self._progress.tell is not None and any(plan.deepest is not None for plan in plans):
             sizes = {shape: size for group in self._groups for shape, size in group.fetcher.sizes.items()}
             self._progress.tell(await estimate(self._pool, plans, wanted, sizes=sizes))
 
