@@ -20,6 +20,7 @@ from indexer.chain.times import block_times
 from indexer.decode.columns import Raw
 from indexer.errors import EndpointFailed, EndpointLied, EndpointUnusable, IndexerError, TooMuch
 from indexer.model import Span
+from indexer.together import together
 
 FUTURE = 86_400  # seconds that a node's clock, or ours, may be wrong
 AHEAD = 2  # ranges' worth of blocks from which on a question goes on beyond its range
@@ -88,8 +89,8 @@ class Fetcher:
         """
         logs = Logs()
         parts: dict[LogKey, list[Raw]] = {}
-        for shape in self.questions:
-            await self._read_shape(shape, self._asking[shape], (span, until), logs, parts)
+        where = (span, until)
+        await together(self._read_shape(shape, self._asking[shape], where, logs, parts) for shape in self.questions)
         groups = {key: merge(raws) for key, raws in parts.items()}
         if timed:
             groups = await self._timed(groups)
@@ -109,8 +110,7 @@ class Fetcher:
         span, until = where
         parted = self._parts(shape, asking)
         if len(parted) > 1:
-            for part, own in parted.items():
-                await self._read_shape(part, own, where, logs, parts)
+            await together(self._read_shape(part, own, where, logs, parts) for part, own in parted.items())
         elif until > span.last and asking.size.size(self.pool.limits) >= AHEAD * len(span):
             async with asking.turn:
                 await self._read_part(shape, asking, where, logs, parts)
