@@ -47,6 +47,12 @@ async def neighbours(database: Database, chain_id: int, day: date) -> Neighbours
     return Neighbours(row["before"], row["after"])
 
 
+async def last_day(database: Database, chain_id: int, span: Span) -> date | None:
+    """The newest day that a flow in these blocks is of; None where there is none."""
+    found: date | None = (await database.fetch(query("last_day"), chain_id, span.first, span.last))[0]["day"]
+    return found
+
+
 async def put_day_start(database: Database, chain_id: int, day: date, block: int) -> None:
     """Records the first block of a day."""
     await database.fetch(query("put_day_start"), chain_id, day, block)

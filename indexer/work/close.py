@@ -32,6 +32,15 @@ async def close_chain(
     return await close_known(database, chain_id, deployments, (final.number, day_of(final.time)))
 
 
+async def close_read(
+    pool: Endpoints, database: Database, deployments: Sequence[Deployment], read: Span, today: date, final: Header
+) -> list[date]:
+    """The same for days before `today` while later ones are read. read: blocks that all is read of, some of today."""
+    first = await _known(pool, read.first)
+    await _find_starts(pool, database, (day_of(first.time), today), (first, final))
+    return await close_known(database, pool.chain.chain_id, deployments, (read.last, today))
+
+
 async def close_known(
     database: Database, chain_id: int, deployments: Sequence[Deployment], end: tuple[int, date]
 ) -> list[date]:
@@ -55,12 +64,18 @@ def start_of(day: date) -> int:
 
 async def _find_days(pool: Endpoints, database: Database, span: Span, final: Header) -> None:
     """Finds the first block of each day that a held span touches, and of the day after it if that has begun."""
-    known = await closing.day_starts(database, pool.chain.chain_id)
     first, last = await _known(pool, span.first), await _last(pool, database, span, final)
-    day = day_of(first.time)
-    while day <= day_of(last.time) + timedelta(days=1) and start_of(day) <= final.time:
+    until = min(day_of(last.time) + timedelta(days=1), day_of(final.time))
+    await _find_starts(pool, database, (day_of(first.time), until), (first, last, final))
+
+
+async def _find_starts(pool: Endpoints, database: Database, days: tuple[date, date], seen: Sequence[Header]) -> None:
+    """Finds the first block of each day from the first to the last of two. seen: as for `_find_day`."""
+    known = await closing.day_starts(database, pool.chain.chain_id)
+    day, last = days
+    while day <= last:
         if day not in known:
-            known[day] = await _find_day(pool, database, day, known, (first, last, final))
+            known[day] = await _find_day(pool, database, day, known, seen)
             await closing.put_day_start(database, pool.chain.chain_id, day, known[day])
         day += timedelta(days=1)
 

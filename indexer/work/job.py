@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date
 from itertools import chain
@@ -24,6 +25,7 @@ from indexer.work.estimate import estimate
 from indexer.work.feeds import Feeds, is_feed
 from indexer.work.follow import follow
 from indexer.work.group import Group, groups
+from indexer.work.meanwhile import Meanwhile
 from indexer.work.plan import Plan, remaining
 from indexer.work.progress import Progress
 from indexer.work.pruned import leave_out_pruned
@@ -62,9 +64,9 @@ class ChainJob:
         self._first, self._last = wanted.first, wanted.last
         if wanted.first <= wanted.last:
             await self._grouped(final)
-            plans = await self._prepare(wanted, final)
-            reading = (backfill(group, wanted, final.number, self._progress) for group in self._groups)
-            await together(chain([self._tell_cost(plans, wanted)], reading))
+            plans, read = await self._prepare(wanted, final), asyncio.Event()
+            meanwhile = Meanwhile(self._pool, self._database, self._groups, wanted, final, self._feeds.refine)
+            await together([self._read(plans, wanted, final, read), meanwhile.close_until(read)])
         await self._close(final)
         return final
 
@@ -120,6 +122,12 @@ class ChainJob:
         if deepest is not None:
             await leave_out_pruned(self._pool, deepest, final.number)
         return plans
+
+    async def _read(self, plans: Sequence[Plan], wanted: Span, final: Header, read: asyncio.Event) -> None:
+        """Reads all that is wanted, and says so."""
+        reading = (backfill(group, wanted, final.number, self._progress) for group in self._groups)
+        await together(chain([self._tell_cost(plans, wanted)], reading))
+        read.set()
 
     async def _tell_cost(self, plans: Sequence[Plan], wanted: Span) -> None:
         """Tells what the run will cost while parameters are read; what it asks teaches how much to ask for."""

@@ -46,6 +46,19 @@ CROSS JOIN LATERAL (
 ) AS near
 WHERE d.chain_id = $1;
 
+-- name: last_day
+-- The newest day that a flow from block $2 to $3 is of, by the ranges' records of their days.
+SELECT max(newest.day) AS day
+FROM deployment AS d
+CROSS JOIN LATERAL (
+    SELECT day
+    FROM range_day
+    WHERE chain_id = $1 AND deployment = d.deployment AND first_block BETWEEN $2 AND $3
+    ORDER BY day DESC
+    LIMIT 1
+) AS newest
+WHERE d.chain_id = $1;
+
 -- name: mark_unclosed
 -- Days whose bounds are known, that a deployment holds blocks of and that were never closed; what is held and what was
 -- closed are compared as runs of days: only the days that differ, few as a rule, are looked at one by one.

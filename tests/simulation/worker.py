@@ -3,8 +3,8 @@
 A line is a JSON object: database, rpc, blocks (of a range), lease_s, die (number of the point at which the worker kills
 itself with SIGKILL, 0 for never), from, and if wanted to, archive (its place), changed (by another rule), redo (what
 is held is made again, without the node), whole (all of it), keep_flows with later (the day it is then), at (a boundary
-as `boundary` names it, and which pass of it) to die there instead, and record (a file for all boundaries in their
-order). The answer is a line too: status as of waitpid, points passed.
+as `boundary` names it, and which pass of it) to die there instead, record (a file for all boundaries in their order),
+and every (seconds between looks for days to close while others are read). The answer is a line too: status as of waitpid, points passed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import asyncpg
 from indexer.chain.fetch import Fetcher
 from indexer.chain.rpc import Endpoint
 from indexer.ledger import ranges, sql
-from indexer.work import backfill, job
+from indexer.work import backfill, job, meanwhile
 from indexer.work.retain import drop_old_months
 from tests.simulation.demo import change_rule, index, opened, redo
 
@@ -109,6 +109,7 @@ def instrument(told: dict[str, Any]) -> Points:
     Fetcher.range_blocks = property(lambda _: told["blocks"])  # type: ignore[assignment,method-assign]
     ranges.LEASE_SECONDS = backfill.LEASE_SECONDS = told["lease_s"]
     backfill._POLL = 0.1  # type: ignore[assignment]
+    meanwhile.EVERY = told.get("every", meanwhile.EVERY)
     if "later" in told:
         later = date.fromisoformat(told["later"])
         job.drop_old_months = lambda ledger, months, _: drop_old_months(ledger, months, later)
