@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from indexer.chain.chains import load_chains
-from indexer.chain.head import finalized, header, headers
+from indexer.chain.head import KEPT, finalized, header, header_between, headers, remember
 from indexer.chain.header import Header, read_header
 from indexer.chain.pool import Endpoints
 from indexer.chain.rpc import Endpoint
@@ -202,3 +202,48 @@ async def test_no_endpoint_is_told_and_not_taken_for_a_missing_tag() -> None:
         nodes[0].chain_id = 5
         with pytest.raises(NoEndpoint):
             await finalized(pool)
+
+
+async def test_headers_of_final_blocks_are_asked_for_once() -> None:
+    """Searches and closing meet the same ones again; a block that is not final may change."""
+    async with pool_of(chain()) as (pool, nodes):
+        await finalized(pool)
+        before = nodes[0].count("eth_getBlockByNumber")
+        low, high = await header(pool, 10), await header(pool, 800)
+        for _ in range(3):
+            assert await header(pool, 10) == low
+            assert low is not None
+            assert high is not None
+            assert (await header_between(pool, 500, low, high)).number == 500
+            await header(pool, 950)
+        assert nodes[0].count("eth_getBlockByNumber") - before == 2 + 1 + 3
+
+
+async def test_a_remembered_header_that_is_out_of_order_is_asked_for_anew() -> None:
+    async with pool_of(chain()) as (pool, _):
+        await finalized(pool)
+        low, high = await header(pool, 10), await header(pool, 800)
+        assert low is not None
+        assert high is not None
+        remember(pool, replace(low, number=500, time=high.time + 1))
+        assert (await header_between(pool, 500, low, high)).time == 1_600_006_000
+
+
+async def test_one_that_makes_its_neighbours_lies_is_forgotten() -> None:
+    """Else every later search would end on what an endpoint once said wrongly."""
+    async with pool_of(chain()) as (pool, _):
+        await finalized(pool)
+        low, wrong = await header(pool, 10), replace(Header(800, b"h", b"p", 0), time=1_600_000_121)
+        assert low is not None
+        remember(pool, wrong)
+        with pytest.raises(EndpointLied):
+            await header_between(pool, 500, low, wrong)
+        assert (await header(pool, 800)) != wrong
+
+
+async def test_not_all_headers_are_remembered_for_ever() -> None:
+    async with pool_of(chain()) as (pool, _):
+        pool.final_seen = (10**9, bytes(32))
+        for number in range(KEPT + 10):
+            remember(pool, Header(number, bytes(32), bytes(32), number))
+        assert sorted(pool.headers) == list(range(10, KEPT + 10))

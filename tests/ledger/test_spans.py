@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from indexer.ledger.ranges import choose
 from indexer.model import Span
-from indexer.spans import merged, missing
+from indexer.spans import hull, merged, missing
 
 spans = st.builds(lambda first, more: Span(first, first + more), st.integers(0, 40), st.integers(0, 12))
 lists = st.lists(spans, max_size=8)
@@ -63,3 +63,8 @@ def test_choosing_until_nothing_is_left_reads_each_block_once(held: dict[str, li
     assert {name: sorted(numbers) for name, numbers in read.items()} == {
         name: sorted(blocks(gaps)) for name, gaps in held.items()
     }
+
+
+def test_the_hull_reaches_from_the_first_block_to_the_last() -> None:
+    assert hull([Span(5, 9), Span(20, 30), Span(1, 2)]) == Span(1, 30)
+    assert hull([Span(7, 7)]) == Span(7, 7)
