@@ -44,6 +44,7 @@ async def register(
     """
 
     async def work(connection: Connection) -> list[str]:
+        await connection.execute(query("lock_registry"))
         for name, chain_id in sorted(chains.items()):
             await connection.execute(query("put_chain"), chain_id, name)
         retired = []

@@ -1,5 +1,9 @@
 -- What exists: chains, protocols, deployments, listed tokens.
 
+-- name: lock_registry
+-- One process at a time until this transaction ends: two that make the same rows at once would meet unique names.
+SELECT pg_advisory_xact_lock(hashtext('register'));
+
 -- name: put_chain
 -- Makes a chain known.
 INSERT INTO chain (chain_id, name) VALUES ($1, $2) ON CONFLICT (chain_id) DO UPDATE SET name = excluded.name;

@@ -234,3 +234,17 @@ async def test_whether_a_family_makes_flows_at_all_is_known(database: Database) 
     await known(database, deployment("one"), feed, chainlink_feed=1)
     rows = await database.fetch("SELECT deployment, has_flows FROM deployment ORDER BY 1")
     assert [tuple(row) for row in rows] == [("made.feed", False), ("made.one", True)]
+
+
+async def test_processes_that_start_at_once_make_the_same_rows(url: str) -> None:
+    """On an empty ledger, each with connections of its own: names are unique, and none of them fails for it."""
+    ledgers = [await Database.open(url) for _ in range(6)]
+    try:
+        await asyncio.gather(*(known(ledger, deployment("one"), deployment("two")) for ledger in ledgers))
+        assert [tuple(row) for row in await ledgers[0].fetch("SELECT deployment FROM deployment ORDER BY 1")] == [
+            (deployment("one").id,),
+            (deployment("two").id,),
+        ]
+    finally:
+        for ledger in ledgers:
+            await ledger.close()

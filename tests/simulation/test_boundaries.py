@@ -48,7 +48,11 @@ class Scenario:
 
 
 _RETIRED = {f"registry.register {name}": "of another rule or manifest: redo" for name in statements("registry.retire")}
-_NEW = statements("registry.register") - statements("registry.retire") - {"put_chain", "put_protocol", "put_deployment"}
+_NEW = (
+    statements("registry.register")
+    - statements("registry.retire")
+    - {"lock_registry", "put_chain", "put_protocol", "put_deployment"}
+)
 READ = Scenario(
     "read",
     ("registry.register", "archive.list_kept", "ranges.claim", "ranges.commit", "streams.rebuild", "closing.dirty_days",
