@@ -20,10 +20,10 @@ async def together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
     return [task.result() for task in running]
 
 
-async def led(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
-    """As `together`, but the first one ends before the others begin: what it learns they go by."""
+async def led(work: Iterable[Coroutine[None, None, T]], leaders: int = 1) -> list[T]:
+    """As `together`; before the rest begins, the first ones end one after the other: it goes by what they learn."""
     waiting = iter(work)
-    return [await first for first in islice(waiting, 1)] + await together(waiting)
+    return [await leader for leader in islice(waiting, leaders)] + await together(waiting)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

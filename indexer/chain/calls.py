@@ -43,7 +43,10 @@ def _deployed(pool: Endpoints, block: int | str) -> bool:
     return born is not None and (copied or not isinstance(block, int) or block >= born)
 
 
-async def _aggregate(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
+async def _aggregate(
+    pool: Endpoints, calls: Sequence[Call], block: int | str, *, again: bool = False
+) -> list[bytes | None]:
+    """again: whether these are calls that failed without a reason before."""
     if len(calls) == 1:
         return await _singly(pool, calls, block)
     try:
@@ -51,34 +54,29 @@ async def _aggregate(pool: Endpoints, calls: Sequence[Call], block: int | str) -
         question = _request((pool.chain.multicall3, asked), block)
         told, _ = await pool.ask(*question, partial(_results, len(calls)))
     except (Reverted, TooMuch):
-        return await _halves(pool, calls, block)
+        half = len(calls) // 2
+        halves = [await _aggregate(pool, part, block, again=again) for part in (calls[:half], calls[half:])]
+        return [*halves[0], *halves[1]]
     if told is None:
         return await _singly(pool, calls, block)
-    return await _confirm(pool, calls, block, told)
+    return await _confirm(pool, calls, block, told, again=again)
 
 
 async def _confirm(
-    pool: Endpoints, calls: Sequence[Call], block: int | str, results: Sequence[tuple[bool, bytes]]
+    pool: Endpoints, calls: Sequence[Call], block: int | str, results: Sequence[tuple[bool, bytes]], *, again: bool
 ) -> list[bytes | None]:
     """Failures without a reason are asked again: a neighbour may have burnt their gas.
 
-    Many go together once more, the last one first, so that what burns gas does so at the end; few go one by one.
+    Many go together once more, the last one first, so that what burns gas does so at the end; else one by one.
     """
     answers = [data or None if good else None for good, data in results]
     unsure = [number for number, (good, data) in enumerate(results) if not good and not data][::-1]
     asked = [calls[number] for number in unsure]
-    if len(unsure) <= FEW:
-        again = await _singly(pool, asked, block)
-    else:
-        again = await (_aggregate if len(unsure) < len(calls) else _halves)(pool, asked, block)
-    for number, answer in zip(unsure, again, strict=True):
+    together = len(unsure) > FEW and not again
+    found = await (_aggregate(pool, asked, block, again=True) if together else _singly(pool, asked, block))
+    for number, answer in zip(unsure, found, strict=True):
         answers[number] = answer
     return answers
-
-
-async def _halves(pool: Endpoints, calls: Sequence[Call], block: int | str) -> list[bytes | None]:
-    half = len(calls) // 2
-    return await _aggregate(pool, calls[:half], block) + await _aggregate(pool, calls[half:], block)
 
 
 def _encoded(calls: Sequence[Call]) -> bytes:

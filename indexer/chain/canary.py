@@ -21,6 +21,7 @@ from indexer.model import Span
 _FULL = (1 << 2048) - 1
 TRIES = 8  # blocks looked at, each twice as far on as the one before, until one has logs, or no filter
 REST = 10  # seconds
+PATIENCE = 60  # seconds that all of it may take
 ATTEMPTS = 4  # of a question to an endpoint that asks for a rest
 
 
@@ -55,18 +56,21 @@ async def canary(endpoint: Endpoint, first: int, last: int) -> Canary:
     """
     block, headers = first, []
     try:
-        bloom: int | None = 0
-        for block in _places(first, last):
-            bloom, header = await _bloom(endpoint, block)
-            headers.append(header)
-            if bloom != 0:
-                break
-        if not bloom:
-            return Canary(Verdict.UNKNOWN, first, "no header near it tells of logs", tuple(headers))
-        answer = await _patiently(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
+        async with asyncio.timeout(PATIENCE):
+            bloom: int | None = 0
+            for block in _places(first, last):
+                bloom, header = await _bloom(endpoint, block)
+                headers.append(header)
+                if bloom != 0:
+                    break
+            if not bloom:
+                return Canary(Verdict.UNKNOWN, first, "no header near it tells of logs", tuple(headers))
+            answer = await _patiently(endpoint, "eth_getLogs", [{"fromBlock": hex(block), "toBlock": hex(block)}])
         return Canary(_verdict(parse(answer, Span(block, block)), bloom), block, "", tuple(headers))
     except HistoryMissing as refusal:
         return Canary(Verdict.REFUSED, block, str(refusal))
+    except TimeoutError:
+        return Canary(Verdict.UNKNOWN, block, f"{endpoint.name} gave no answer to this for {PATIENCE} seconds.")
     except IndexerError as error:
         return Canary(Verdict.UNKNOWN, block, str(error))
 

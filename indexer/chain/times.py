@@ -74,6 +74,7 @@ async def first_block_at(pool: Endpoints, time: int, low: int | Header, high: He
     Raises BadInput if `high` is earlier than `time`, EndpointLied where every endpoint's times are out of order.
     """
     if high.time < time:
+        pool.headers.clear()  # it may be one of these that is wrong
         raise BadInput(f"{pool.chain.name}: no block up to {high.number} is as late as {time}; wait, or ask earlier.")
     if isinstance(low, int) and high.time - time > _NEAR:
         low = await _one(pool, low)

@@ -64,15 +64,15 @@ async def dirty_days(database: Database, chain_id: int, today: date) -> list[dat
     return [row["day"] for row in await database.fetch(query("dirty_days"), chain_id, today)]
 
 
-async def close_days(database: Database, chain_id: int, today: date) -> list[date]:
-    """Sums every dirty day before `today` whose bounds are known; the days closed."""
+async def close_days(database: Database, chain_id: int, today: date, side_by_side: int = CLOSERS) -> list[date]:
+    """Sums every dirty day before `today` whose bounds are known, some side by side; the days closed."""
     await database.fetch(query("mark_unclosed"), chain_id)
     dirty = iter(await database.fetch(query("dirty_days"), chain_id, today))
 
     async def work() -> list[date]:
         return [row["day"] for row in dirty if await _close_day(database, chain_id, row["day"], row["deployments"])]
 
-    return sorted(chain.from_iterable(await together(work() for _ in range(CLOSERS))))
+    return sorted(chain.from_iterable(await together(work() for _ in range(side_by_side))))
 
 
 async def value_days(database: Database, chain_id: int) -> list[date]:

@@ -33,22 +33,26 @@ async def close_chain(
 
 
 async def close_read(
-    pool: Endpoints, database: Database, deployments: Sequence[Deployment], read: Span, today: date, final: Header
+    pool: Endpoints, database: Database, deployments: Sequence[Deployment], read: tuple[int, date], final: Header
 ) -> list[date]:
-    """The same for days before `today` while later ones are read. read: blocks that all is read of, some of today."""
-    first = await _known(pool, read.first)
+    """The same while later days are read. read: the first block, and a day before whose end all has been read."""
+    first, today = await _known(pool, read[0]), min(read[1], day_of(final.time))
     await _find_starts(pool, database, (day_of(first.time), today), (first, final))
-    return await close_known(database, pool.chain.chain_id, deployments, (read.last, today))
+    return await close_known(database, pool.chain.chain_id, deployments, (final.number, today), side_by_side=1)
 
 
 async def close_known(
-    database: Database, chain_id: int, deployments: Sequence[Deployment], end: tuple[int, date]
+    database: Database,
+    chain_id: int,
+    deployments: Sequence[Deployment],
+    end: tuple[int, date],
+    side_by_side: int = closing.CLOSERS,
 ) -> list[date]:
-    """The same for days whose bounds are known; asks nobody. end: the last block, and its day."""
+    """The same for days whose bounds are known; asks nobody. end: a block not below any read, and the day not over."""
     last, today = end
     if await closing.dirty_days(database, chain_id, today):
         await rebuild(database, chain_id, deployments, last)
-    await closing.close_days(database, chain_id, today)
+    await closing.close_days(database, chain_id, today, side_by_side)
     return await closing.value_days(database, chain_id)
 
 

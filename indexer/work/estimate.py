@@ -121,10 +121,10 @@ async def estimate(
 async def _density(pool: Endpoints, shape: Shape, question: QuestionSize, spans: Sequence[Span], count: int) -> Density:
     """Asks `count` times, evenly over the spans, each time for as much as the fetcher would ask for by then.
 
-    Side by side, but for the first one, which teaches the others how much that is.
+    Side by side, but for the first two: one tells how dense the logs are, the next one meets the limits by that.
     """
     found = Density(question)
-    await led(_sample(pool, shape, first, most, found) for first, most in _places(spans, count))
+    await led((_sample(pool, shape, first, most, found) for first, most in _places(spans, count)), leaders=2)
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import date
-from itertools import chain
 
 from indexer.archive.store import open_store
 from indexer.chain.head import finalized
@@ -26,7 +25,7 @@ from indexer.work.feeds import Feeds, is_feed
 from indexer.work.follow import follow
 from indexer.work.group import Group, groups
 from indexer.work.meanwhile import Meanwhile
-from indexer.work.plan import Plan, remaining
+from indexer.work.plan import remaining
 from indexer.work.progress import Progress
 from indexer.work.pruned import leave_out_pruned
 from indexer.work.retain import drop_old_months, restore
@@ -64,9 +63,10 @@ class ChainJob:
         self._first, self._last = wanted.first, wanted.last
         if wanted.first <= wanted.last:
             await self._grouped(final)
-            plans, read = await self._prepare(wanted, final), asyncio.Event()
+            await self._prepare(wanted, final)
+            read = asyncio.Event()
             meanwhile = Meanwhile(self._pool, self._database, self._groups, wanted, final, self._feeds.refine)
-            await together([self._read(plans, wanted, final, read), meanwhile.close_until(read)])
+            await together([self._read(wanted, final, read), meanwhile.close_until(read)])
         await self._close(final)
         return final
 
@@ -114,26 +114,25 @@ class ChainJob:
         kept = await context.endpoint_limits(self._database, names)
         self._pool.restore({name: Limits.from_dict(limits) for name, limits in kept.items()})
 
-    async def _prepare(self, wanted: Span, final: Header) -> list[Plan]:
-        """What is left to read; endpoints without that history are left out."""
+    async def _prepare(self, wanted: Span, final: Header) -> None:
+        """Looks before it leaps: endpoints without the history are left out, and what the run will cost is told."""
         await self._keep_goals(final)
         plans = [await remaining(group, wanted) for group in self._groups]
         deepest = min((plan.deepest for plan in plans if plan.deepest is not None), default=None)
-        if deepest is not None:
-            await leave_out_pruned(self._pool, deepest, final.number)
-        return plans
-
-    async def _read(self, plans: Sequence[Plan], wanted: Span, final: Header, read: asyncio.Event) -> None:
-        """Reads all that is wanted, and says so."""
-        reading = (backfill(group, wanted, final.number, self._progress) for group in self._groups)
-        await together(chain([self._tell_cost(plans, wanted)], reading))
-        read.set()
-
-    async def _tell_cost(self, plans: Sequence[Plan], wanted: Span) -> None:
-        """Tells what the run will cost while parameters are read; what it asks teaches how much to ask for."""
-        if self._progress.tell is not None and any(plan.deepest is not None for plan in plans):
+        if deepest is None:
+            return
+        await leave_out_pruned(self._pool, deepest, final.number)
+        if self._progress.tell is not None:
+            self._progress.stage = "estimating"
             sizes = {shape: size for group in self._groups for shape, size in group.fetcher.sizes.items()}
             self._progress.tell(await estimate(self._pool, plans, wanted, sizes=sizes))
+
+    async def _read(self, wanted: Span, final: Header, read: asyncio.Event) -> None:
+        """Reads all that is wanted, and says when that is over, however it ends."""
+        try:
+            await together(backfill(group, wanted, final.number, self._progress) for group in self._groups)
+        finally:
+            read.set()
 
     async def _keep_goals(self, final: Header) -> None:
         last = final.number if self._settings.to is None else self._last

@@ -12,7 +12,7 @@ import structlog
 
 from indexer.chain.header import Header
 from indexer.chain.pool import Endpoints
-from indexer.errors import Retry
+from indexer.errors import DatabaseUnusable, IndexerError
 from indexer.ledger import closing
 from indexer.ledger.connect import Database
 from indexer.ledger.outlook import Outlook, look
@@ -39,28 +39,30 @@ class Meanwhile:
     prepare: Callable[[], Awaitable[None]]
 
     async def close_until(self, read: asyncio.Event) -> None:
-        """Closes and shows each day once all of it is read, by whomever, until `read` is set: all that is wanted is."""
+        """Closes and shows each day once all of it is read, by whomever, until `read` is set: the reading is over."""
         outlooks, shown, pause = [Outlook(group.ids) for group in self.groups], date.min, float(EVERY)
         while not await _set_within(read, pause):
             began = time.monotonic()
             try:
                 shown = await self._close(outlooks, shown)
-            except Retry as error:
+            except DatabaseUnusable:
+                raise
+            except IndexerError as error:  # if it stays, the reader meets it, too, or closing at the end
                 log.warning("days are closed later", chain=self.pool.chain.name, reason=str(error))
             pause = max(EVERY, PART * (time.monotonic() - began))
 
     async def _close(self, outlooks: Sequence[Outlook], shown: date) -> date:
         """Closes the days before the newest one up to which all is read, unless it is `shown` already; that one."""
+        deployments = [one for group in self.groups for one in group.deployments]
+        first = max(self.wanted.first, min(one.start_block for one in deployments))
         last = min([await self._read_up_to(*each) for each in zip(self.groups, outlooks, strict=True)])
-        read = Span(self.wanted.first, last)
-        today = await closing.last_day(self.database, self.pool.chain.chain_id, read)
-        if today is None or today <= shown:
+        newest = await closing.last_day(self.database, self.pool.chain.chain_id, Span(first, last))
+        if newest is None or newest <= shown:
             return shown
         await self.prepare()
-        deployments = [one for group in self.groups for one in group.deployments]
-        if await close_read(self.pool, self.database, deployments, read, today, self.final):
+        if await close_read(self.pool, self.database, deployments, (first, newest), self.final):
             await closing.refresh(self.database)
-        return today
+        return newest
 
     async def _read_up_to(self, group: Group, outlook: Outlook) -> int:
         """The last block of the wanted ones up to which nothing is missing of any of the group's deployments."""

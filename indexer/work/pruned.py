@@ -23,9 +23,9 @@ async def leave_out_pruned(pool: Endpoints, first: int, last: int) -> None:
         if seen.verdict in (Verdict.EMPTY, Verdict.PARTIAL):
             log.warning("endpoint left out", endpoint=endpoint.name, reason=lacking(seen))
             pool.exclude(endpoint, "eth_getLogs", f"{endpoint.name}: {lacking(seen)}")
-            continue
-        for header in seen.headers:
-            remember(pool, header)
+        elif len(endpoints) == 1:  # of several, one that has not proven its chain yet may say otherwise
+            for header in seen.headers:
+                remember(pool, header)
 
 
 def lacking(seen: Canary) -> str:

@@ -89,15 +89,17 @@ async def test_an_endpoint_that_fails_puts_closing_off(
     looks: list[tuple[int, Sequence[Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Asked from the first block that anything can be read of, not from where the run may begin: days are few."""
     tried = []
 
-    async def failing(*_: Any) -> list[Any]:
-        tried.append(1)
+    async def failing(*how: Any) -> list[Any]:
+        tried.append(how)
         raise EndpointFailed("no header today")
 
     sized(monkeypatch, 20)
     monkeypatch.setattr(meanwhile, "close_read", failing)
     await index(database, node.url)
     assert len(tried) > 1
+    assert all(first == min(one.start_block for one in deployments) for _, _, deployments, (first, _), _ in tried)
     assert len(looks) <= 2, "at the end only"
     assert await outcome(database) == undisturbed

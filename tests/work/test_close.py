@@ -19,7 +19,8 @@ from indexer.chain.rpc import Endpoint
 from indexer.ledger import closing
 from indexer.ledger.closing import Neighbours
 from indexer.model import Span
-from indexer.work.close import _find_days, day_of, start_of
+from indexer.work import close
+from indexer.work.close import _find_days, close_read, day_of, start_of
 from tests.fakes.node import Blocks, Node
 
 GENESIS = start_of(date(2024, 3, 1)) + 70_000
@@ -83,3 +84,27 @@ async def test_every_day_that_a_span_touches_is_found(
     first, last = day_of(int(made[span.first])), min(day_of(int(made[span.last])) + timedelta(1), day_of(final.time))
     assert sorted(found) == [first + timedelta(days=number) for number in range((last - first).days + 1)]
     assert found == {day: int(np.searchsorted(made, start_of(day))) for day in found}
+
+
+async def test_while_later_days_are_read_starts_are_found_up_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never beyond the final head, whatever a log claimed its time to be."""
+    made = times()
+    ledger, closed = Ledger(monkeypatch, []), []
+
+    async def close_known(*how: Any, side_by_side: int) -> list[date]:
+        closed.append((how[3], side_by_side))
+        return []
+
+    monkeypatch.setattr(close, "close_known", close_known)
+    async with pool_over(made) as (pool, _):
+        final = await header(pool, BLOCKS - 1)
+        assert final is not None
+        last = day_of(final.time)
+        for newest in (last - timedelta(days=2), last + timedelta(days=1)):
+            await close_read(pool, None, [], (100, newest), final)  # type: ignore[arg-type]
+            until = min(newest, last)
+            assert max(ledger.starts) == until
+            assert closed[-1] == ((final.number, until), 1)
+    assert ledger.starts == {
+        day: int(np.searchsorted(made, start_of(day))) for day in ledger.starts if day > min(ledger.starts)
+    } | {min(ledger.starts): ledger.starts[min(ledger.starts)]}
