@@ -35,10 +35,9 @@ Sizes = Mapping[Shape, QuestionSize]
 
 @dataclass(slots=True)
 class Density:
-    """What the answers to one shape were like. asked: questions; took: nanoseconds; quickest: of one answer."""
+    """What the answers to one shape were like. took: nanoseconds; quickest: of one answer."""
 
     question: QuestionSize
-    asked: int = 0
     answers: int = 0
     blocks: int = 0
     logs: int = 0
@@ -73,10 +72,7 @@ class Density:
 
 @dataclass(slots=True)
 class Cost:
-    """Adds up. questions: eth_getLogs; others: calls of other kinds; nanoseconds: if asked one after the other.
-
-    sampled: questions asked to know it.
-    """
+    """Adds up. questions: eth_getLogs; others: calls of other kinds; nanoseconds: if asked one after the other."""
 
     blocks: int = 0
     logs: int = 0
@@ -84,7 +80,6 @@ class Cost:
     others: int = 0
     octets: int = 0
     nanoseconds: int = 0
-    sampled: int = 0
 
 
 async def estimate(
@@ -102,7 +97,7 @@ async def estimate(
 
     Asks about `sample` eth_getLogs, at least one per question; raises what the endpoints raise.
     """
-    cost = Cost()
+    before, cost = pool.requests, Cost()
     count = max(1, sample // max(1, sum(len(plan.questions) for plan in plans)))
     asked = [(plan, shape, (sizes or {}).get(shape, first_size(shape))) for plan in plans for shape in plan.questions]
     seen = iter(await together(_density(pool, shape, size, plan.blocks, count) for plan, shape, size in asked))
@@ -114,7 +109,7 @@ async def estimate(
     return Estimate(
         pool.chain.name, target.first, target.last, cost.blocks, cost.logs, cost.questions + cost.others, cost.octets,
         _seconds(cost, pool, len(plans)), None if listed is None else listed.logs * cost.questions,
-        "" if listed is None else listed.unit, cost.sampled,
+        "" if listed is None else listed.unit, pool.requests - before,
     )  # fmt: skip
 
 
@@ -138,7 +133,6 @@ async def _sample(pool: Endpoints, shape: Shape, first: int, most: int, found: D
 
 async def _look(pool: Endpoints, shape: Shape, asked: Span, found: Density, times: int) -> int:
     """Asks for the so-manieth time; 0, or how many blocks to ask for instead where that was too much."""
-    found.asked += 1
     parts = shape.split(pool.limits.max_addresses or len(shape.emitters or ()) or 1)
     began = time.monotonic_ns()
     try:
@@ -173,7 +167,6 @@ def _add(cost: Cost, pool: Endpoints, plan: Plan, found: Mapping[Shape, Density]
     width = min(blocks, range_blocks(sizes.values(), limits)) if sizes else 0
     ranges = -(-blocks // width) if width else 0
     for shape, seen in found.items():
-        cost.sampled += seen.asked
         most = limits.max_addresses
         parts = 1 if most is None else len(shape.split(most))
         size = sizes[shape].size(limits)
