@@ -72,8 +72,8 @@ async def _confirm(
     answers = [data or None if good else None for good, data in results]
     unsure = [number for number, (good, data) in enumerate(results) if not good and not data][::-1]
     asked = [calls[number] for number in unsure]
-    together = len(unsure) > FEW and not again
-    found = await (_aggregate(pool, asked, block, again=True) if together else _singly(pool, asked, block))
+    many = len(unsure) > FEW and not again
+    found = await (_aggregate(pool, asked, block, again=True) if many else _singly(pool, asked, block))
     for number, answer in zip(unsure, found, strict=True):
         answers[number] = answer
     return answers

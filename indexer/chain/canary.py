@@ -20,7 +20,7 @@ from indexer.model import Span
 
 _FULL = (1 << 2048) - 1
 TRIES = 8  # blocks looked at, each twice as far on as the one before, until one has logs, or no filter
-REST = 10  # seconds
+REST = 10  # seconds that an endpoint gets at most each time it asks for a rest
 PATIENCE = 60  # seconds that all of it may take
 ATTEMPTS = 4  # of a question to an endpoint that asks for a rest
 

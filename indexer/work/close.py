@@ -86,10 +86,10 @@ async def _find_starts(pool: Endpoints, database: Database, days: tuple[date, da
 
 async def _last(pool: Endpoints, database: Database, span: Span, final: Header) -> Header:
     """The header of a span's last block, or the final one where a flow tells that both are of the same day."""
-    today = await closing.neighbours(database, pool.chain.chain_id, day_of(final.time))
-    if span.last >= final.number or (today.after is not None and today.after <= span.last):
+    if span.last >= final.number:
         return final
-    return await _known(pool, span.last)
+    today = await closing.neighbours(database, pool.chain.chain_id, day_of(final.time))
+    return final if today.after is not None and today.after <= span.last else await _known(pool, span.last)
 
 
 async def _find_day(

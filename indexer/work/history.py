@@ -27,7 +27,9 @@ async def ensure_history(group: Group, target: Span) -> None:
 
     Parameter events are rare, so the question covers as many blocks as the endpoint allows.
     """
-    wanting = [one for one in group.deployments if family_of(one).parameters and not group.steps_from_state]
+    if group.steps_from_state:
+        return
+    wanting = [one for one in group.deployments if family_of(one).parameters]
     read = await context.histories(group.database, group.chain_id, [one.id for one in wanting])
     gaps = [(one, gap) for one in wanting for gap in missing(Span(one.start_block, target.last), read[one.id])]
     if group.archive is not None and gaps:

@@ -4,7 +4,8 @@ A line is a JSON object: database, rpc, blocks (of a range), lease_s, die (numbe
 itself with SIGKILL, 0 for never), from, and if wanted to, archive (its place), changed (by another rule), redo (what
 is held is made again, without the node), whole (all of it), keep_flows with later (the day it is then), at (a boundary
 as `boundary` names it, and which pass of it) to die there instead, record (a file for all boundaries in their order),
-and every (seconds between looks for days to close while others are read). The answer is a line too: status as of waitpid, points passed.
+and every (seconds between looks for days to close while others are read). The answer is a line too: status as of
+waitpid, points passed.
 """
 
 from __future__ import annotations
