@@ -128,7 +128,7 @@ async def test_a_contract_that_burns_the_gas_does_not_hide_those_after_it() -> N
 
 @pytest.mark.parametrize(("burns", "most"), [({3}, 3), ({900}, 3), ({1}, 3), ({7, 8, 9}, 5), ({3, 500}, 500)])
 async def test_hundreds_after_it_are_not_asked_one_by_one(burns: set[int], most: int) -> None:
-    """Once more together, backwards, so that what burns the gas does so at the end."""
+    """Once more together, backwards, so that what burns the gas does so at the end; only those between two such are."""
     contracts = Contracts()
     contracts.burns = burns
     async with pool_over(contracts) as (pool, node):

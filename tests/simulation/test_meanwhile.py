@@ -23,11 +23,16 @@ SELECT day, deployment, blocks_held, blocks, day = min(day) OVER () AS first FRO
 """
 READ = "SELECT count(*) AS ranges FROM range"
 
+Looks = list[tuple[int, Sequence[Any]]]  # ranges read, and days shown by then
+
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch, database: Database) -> list[tuple[int, Sequence[Any]]]:
-    """Ranges read and days shown at each refresh; days are closed as soon as they can be, and ranges take their time."""
-    seen: list[tuple[int, Sequence[Any]]] = []
+def looks(undisturbed: object, monkeypatch: pytest.MonkeyPatch, database: Database) -> Looks:
+    """Ranges read and days shown at each refresh; days are closed as soon as they can be, and ranges take their time.
+
+    undisturbed: made before, and not by such a run.
+    """
+    seen: Looks = []
     refresh = closing.refresh
 
     async def watched(ledger: Database) -> None:
@@ -46,12 +51,13 @@ def looks(monkeypatch: pytest.MonkeyPatch, database: Database) -> list[tuple[int
     return seen
 
 
+def whole(looks: Looks) -> bool:
+    """Whether no day but the chain's first one, which it begins within, was ever shown in part."""
+    return all(held == blocks for _, rows in looks for _, _, held, blocks, first in rows if not first)
+
+
 async def test_days_are_shown_before_the_last_range_is_read(
-    database: Database,
-    node: DemoChain,
-    undisturbed: dict[str, Any],
-    looks: list[tuple[int, Sequence[Any]]],
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, node: DemoChain, undisturbed: dict[str, Any], looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole ones only, oldest first, more and more; once all is read nothing tells how it came about."""
     sized(monkeypatch, 20)
@@ -61,33 +67,23 @@ async def test_days_are_shown_before_the_last_range_is_read(
     assert len(early) >= 3
     assert days == sorted(days)
     assert 0 < days[early[0]] < days[-1]
-    for _, rows in looks:
-        assert all(held == blocks for _, _, held, blocks, first in rows if not first)
+    assert whole(looks)
     assert await outcome(database) == undisturbed
     assert await complaints(database) == {}
 
 
 async def test_nothing_is_closed_above_a_gap(
-    database: Database,
-    node: DemoChain,
-    undisturbed: dict[str, Any],
-    looks: list[tuple[int, Sequence[Any]]],
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, node: DemoChain, undisturbed: dict[str, Any], looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ranges anywhere, in any order: a day is shown once all before it is read."""
     shuffled(monkeypatch, random.Random(5), 60)
     await index(database, node.url)
-    for _, rows in looks:
-        assert all(held == blocks for _, _, held, blocks, first in rows if not first)
+    assert whole(looks)
     assert await outcome(database) == undisturbed
 
 
 async def test_an_endpoint_that_fails_puts_closing_off(
-    database: Database,
-    node: DemoChain,
-    undisturbed: dict[str, Any],
-    looks: list[tuple[int, Sequence[Any]]],
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, node: DemoChain, undisturbed: dict[str, Any], looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked from the first block that anything can be read of, not from where the run may begin: days are few."""
     tried = []
